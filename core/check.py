@@ -1,0 +1,56 @@
+"""Hold a recipe against the world: does the backbone exist, do its blocks, does the image folder?
+
+The dashboard, the command line and the worker all ask here, so that a bad recipe gets the same answer everywhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.backbones import catalogue
+from core.data.folder import look
+from core.errors import BadData, BadRecipe, Fault
+from core.recipe import Recipe, faults
+
+
+def check(settings: Mapping[str, Any]) -> Recipe:
+    """The recipe that `settings` describes. Raises BadRecipe with all faults of its fields, backbone and folder."""
+    found = list(faults(settings))
+    wrong = {fault.field.split(".")[0] for fault in found}
+    given = {name: settings.get(name, field.default) for name, field in Recipe.model_fields.items()}
+    if "backbone" not in wrong:
+        found += _backbone_faults(given, wrong)
+    if "data" not in wrong:
+        found += _data_faults(given["data"])
+    if found:
+        raise BadRecipe(found)
+    return Recipe.model_validate(settings)
+
+
+def _backbone_faults(given: Mapping[str, Any], wrong: set[str]) -> Iterator[Fault]:
+    try:
+        backbone = catalogue.get(given["backbone"])
+        if "trainable" not in wrong:
+            catalogue.select(backbone, given["trainable"])
+    except BadRecipe as error:
+        yield from error.faults
+        return
+    if "image_size" not in wrong and given["image_size"] is not None:
+        yield from _image_size_faults(backbone, given["image_size"])
+    if given["weights"] == "pretrained" and backbone.weights is None:
+        yield Fault("weights", "pretrained", f'must be "random": there are no pretrained weights for {backbone.name}')
+
+
+def _image_size_faults(backbone: catalogue.Backbone, size: int) -> Iterator[Fault]:
+    own = backbone.preprocessing.crop
+    if backbone.fixed_size and size != own:
+        yield Fault("image_size", size, f"must be {own} or left out: {backbone.name} takes no other size")
+    elif size < backbone.min_size:
+        yield Fault("image_size", size, f"must be at least {backbone.min_size} for {backbone.name}")
+
+
+def _data_faults(path: str) -> Iterator[Fault]:
+    try:
+        look(Path(path))
+    except (BadData, OSError) as error:
+        yield Fault("data", path, str(error))

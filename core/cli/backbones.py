@@ -1,0 +1,42 @@
+"""`python -m core backbones`: what there is to start from."""
+
+import argparse
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from core.backbones import catalogue
+
+if TYPE_CHECKING:
+    from core.cli.commands import Commands
+
+
+def add_to(commands: "Commands") -> None:
+    """Declare the command."""
+    command = commands.add_parser("backbones", help="list the backbones and their blocks")
+    command.add_argument("--json", action="store_true", help="print one object per backbone and line")
+    command.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the catalogue."""
+    backbones = [catalogue.get(name) for name in catalogue.names()]
+    if options.json:
+        for backbone in backbones:
+            state = catalogue.weights_state(backbone)
+            print(json.dumps(dataclasses.asdict(backbone) | {"weights_state": state}))
+        return
+    table = Table("name", "parameters", "size", "ImageNet top-1", "weights", "blocks")
+    for backbone in backbones:
+        table.add_row(
+            backbone.name,
+            f"{backbone.parameters:,}",
+            f"{backbone.preprocessing.crop} px",
+            f"{backbone.weights.accuracy:.1f} %" if backbone.weights else "–",
+            catalogue.weights_state(backbone),
+            " ".join(block.name for block in backbone.blocks),
+        )
+    Console().print(table)

@@ -1,0 +1,46 @@
+"""`python -m core runs`: what has been trained."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from core.cli.commands import open_store, percent
+from core.recipe import to_settings
+
+if TYPE_CHECKING:
+    from core.cli.commands import Commands
+
+
+def add_to(commands: "Commands") -> None:
+    """Declare the command."""
+    command = commands.add_parser("runs", help="list the runs, the newest first")
+    command.add_argument("--json", action="store_true", help="print one object per run and line")
+    command.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the runs of the store."""
+    runs = open_store().runs()
+    if options.json:
+        for one in runs:
+            about = {"run": one.id, "status": one.status, "created": one.created.isoformat() + "Z"}
+            ending = {"best_epoch": one.best_epoch, "val_accuracy": one.best_accuracy, "seconds": one.seconds}
+            print(json.dumps(about | ending | {"message": one.message, "recipe": to_settings(one.recipe)}))
+        return
+    table = Table("run", "status", "backbone", "trainable", "optimizer", "best accuracy", "seconds")
+    for one in runs:
+        trainable = one.recipe.trainable
+        table.add_row(
+            str(one.id),
+            one.status,
+            one.recipe.backbone,
+            Text(trainable if isinstance(trainable, str) else " ".join(trainable)),
+            f"{one.recipe.optimizer.name} {one.recipe.optimizer.lr:g}",
+            percent(one.best_accuracy),
+            "–" if one.seconds is None else f"{one.seconds:.1f}",
+        )
+    Console().print(table)

@@ -1,0 +1,119 @@
+"""`python -m core train RECIPE.toml`: train here and now, with a progress bar or with one JSON event per line."""
+
+import argparse
+import json
+import signal
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core import events
+from core.check import check
+from core.cli.commands import open_store, percent
+from core.errors import BadRecipe, Fault
+from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded
+from core.recipe import read_toml
+from core.runs.launch import identity
+
+if TYPE_CHECKING:
+    from core.cli.commands import Commands
+
+
+def add_to(commands: "Commands") -> None:
+    """Declare the command."""
+    command = commands.add_parser("train", help="train a recipe and keep the best epoch's weights")
+    command.add_argument("recipe", type=Path, help="a TOML file")
+    command.add_argument(
+        "--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE", help="such as optimizer.lr=0.01"
+    )
+    command.add_argument("--json", action="store_true", help="print one event per line")
+    command.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train and print. Ctrl-C stops after the current batch and keeps what was learnt."""
+    settings = read_toml(options.recipe)
+    for change in options.changes:
+        apply(change, settings)
+    if isinstance(settings.get("data"), str):
+        settings["data"] = str(Path(settings["data"]).resolve())
+    recipe = check(settings)
+    # Imported here because it brings torch along, which a wrong recipe need not wait for.
+    from core.runs.execute import execute
+
+    store = open_store()
+    claimed = store.claim(identity(), store.queue(recipe))
+    if claimed is None:  # A worker was quicker; it trains the run, and this process has nothing to add.
+        return
+    signal.signal(signal.SIGINT, lambda *_: store.request_stop(claimed.id))
+    show = print_json if options.json else draw
+    show(claimed.id, execute(store, claimed))
+
+
+def apply(change: str, settings: dict[str, Any]) -> None:
+    """Put "optimizer.lr=0.01" into `settings`; a value that is not TOML is taken as text. Raises BadRecipe."""
+    field, equals, value = change.partition("=")
+    if not equals or not field.strip():
+        raise BadRecipe([Fault("--set", change, "must look like optimizer.lr=0.01")])
+    *sections, name = field.strip().split(".")
+    for section in sections:
+        settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise BadRecipe([Fault("--set", change, f"cannot be applied: {section} is not a table")])
+    settings[name] = _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def print_json(run_id: int, happened: Iterable[Event]) -> None:
+    """One object per line, with the event's name first and the run's number in the last one."""
+    for event in happened:
+        line: dict[str, Any] = {"event": events.name(event)}
+        if isinstance(event, RunFinished | RunStopped):
+            line["run"] = run_id
+        print(json.dumps(line | events.to_dict(event)), flush=True)
+
+
+def draw(run_id: int, happened: Iterable[Event]) -> None:
+    """A progress bar over all steps, and a line per epoch."""
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(f"run {run_id}: preparing", total=None)
+        for event in happened:
+            match event:
+                case RunStarted():
+                    bar.update(task, description=f"run {run_id}", total=event.epochs * event.steps_per_epoch)
+                case StepEnded():
+                    bar.update(task, completed=event.step)
+                case events.Progress():
+                    bar.update(task, description=event.stage)
+                case Notice():
+                    console.print(event.text, markup=False)
+                case EpochEnded():
+                    console.print(epoch_line(event), markup=False)
+                case RunFinished() | RunStopped():
+                    console.print(last_line(run_id, event), markup=False)
+
+
+def epoch_line(ended: EpochEnded) -> str:
+    """The figures of one epoch."""
+    val = f", validation {ended.val.loss:.4f} {percent(ended.val.accuracy)}" if ended.val else ""
+    train = f"training loss {ended.train.loss:.4f} {percent(ended.train.accuracy)}"
+    return f"epoch {ended.epoch}: {train}{val}, {ended.seconds:.1f} s"
+
+
+def last_line(run_id: int, ended: RunFinished | RunStopped) -> str:
+    """How the run ended."""
+    word = "finished" if isinstance(ended, RunFinished) else "stopped"
+    best = f"best epoch {ended.best_epoch}, validation accuracy {percent(ended.val_accuracy)}"
+    return f"run {run_id} {word} after {ended.seconds:.1f} s; {best}"

@@ -1,0 +1,134 @@
+"""What a job says while it works: plain values, in the order in which things happen.
+
+`train(recipe)` yields them and does nothing else. A test collects them in a list, the command line draws a progress
+bar from them, a worker process writes them to the store, and the dashboard reads them from there.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+
+class StopRequested(Exception):
+    """Thrown *into* a job's generator (`events.throw(StopRequested())`) to end it at the event it is about to give out.
+
+    Not an error and so not in the tree of `core.errors`: the job answers with its closing events.
+    """
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Means over the images seen, not over batches. `loss` = `cross_entropy` + `l1` + `l2`; `accuracy` in 0…1."""
+
+    loss: float
+    cross_entropy: float
+    l1: float
+    l2: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something was done differently from what was asked, or deserves attention; `text` is for the person."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Preparation that takes a while: `done` of `total` units of `stage` ("Downloading resnet50…", bytes)."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Everything is loaded and the first step comes next. Counts are images, parameters and optimizer steps."""
+
+    classes: tuple[str, ...]
+    train_images: int
+    val_images: int
+    trainable_parameters: int
+    frozen_parameters: int
+    epochs: int
+    steps_per_epoch: int
+    device: str
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """One optimizer step: the metrics of its batch before the step, `step` counted from 1 over the whole run."""
+
+    step: int
+    epoch: int
+    lr: float
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """One pass over the training images, then one over the validation images.
+
+    `train` is measured on the way, while the weights still change; `val` is None where there are no validation
+    images; `seconds` covers both passes, `images_per_second` the training pass alone.
+    """
+
+    epoch: int
+    train: Metrics
+    val: Metrics | None
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class ArtifactSaved:
+    """A checkpoint was written: the weights as they were after `epoch` (0: before the first epoch ended)."""
+
+    path: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The last event of a run that ended by itself. `best_epoch` is the one whose weights were kept."""
+
+    best_epoch: int
+    val_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunStopped:
+    """The last event of a run that somebody stopped. `best_epoch` is 0 when no epoch had ended."""
+
+    best_epoch: int
+    val_accuracy: float | None
+    seconds: float
+
+
+Event = Notice | Progress | RunStarted | StepEnded | EpochEnded | ArtifactSaved | RunFinished | RunStopped
+
+
+def name(event: Event | type[Event]) -> str:
+    """The name in JSON of an event or of a kind of event: "epoch_ended" for EpochEnded."""
+    kind = event if isinstance(event, type) else type(event)
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """The event as plain JSON values, without its name."""
+    return dataclasses.asdict(event)
+
+
+_KINDS: dict[str, TypeAdapter[Event]] = {name(kind): TypeAdapter(kind) for kind in Event.__args__}
+
+
+def from_dict(kind: str, values: Mapping[str, Any]) -> Event:
+    """The event called `kind` ("epoch_ended") from what `to_dict` gave, perhaps by way of JSON."""
+    return _KINDS[kind].validate_python(values)

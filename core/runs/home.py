@@ -1,0 +1,28 @@
+"""Where Thaw keeps what it writes."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """THAW_HOME, or ~/.thaw; made when it is not there yet."""
+    folder = Path(os.environ.get("THAW_HOME") or Path.home() / ".thaw").expanduser().resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def database_url() -> str:
+    """THAW_DATABASE_URL, or the SQLite file of `home()`."""
+    return os.environ.get("THAW_DATABASE_URL") or f"sqlite:///{(home() / 'thaw.sqlite').as_posix()}"
+
+
+def run_folder(run: int) -> Path:
+    """Where the files of a run are; made when it is not there yet."""
+    folder = home() / "runs" / str(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def weights_file(run: int) -> Path:
+    """The kept weights of a run; there is none before its first epoch has ended."""
+    return run_folder(run) / "model.safetensors"

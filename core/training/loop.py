@@ -1,0 +1,150 @@
+"""The training loop, and nothing else: `train(recipe)` is a generator of events."""
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.backbones.freeze import train_mode
+from core.data.samples import Batch, batches, load, order
+from core.data.transforms import evaluation
+from core.errors import Diverged
+from core.events import (
+    ArtifactSaved,
+    EpochEnded,
+    Event,
+    Metrics,
+    Notice,
+    Progress,
+    RunFinished,
+    RunStopped,
+    StepEnded,
+    StopRequested,
+)
+from core.recipe import Recipe
+from core.training import checkpoint
+from core.training.divergence import LastFinite, demand_finite
+from core.training.objective import Tally, Terms, terms
+from core.training.setup import Setup, prepare, started
+
+
+def train(recipe: Recipe, weights_file: Path) -> Generator[Event, None, None]:
+    """Train what `recipe` describes and keep the best epoch's weights in `weights_file`.
+
+    The last event is RunFinished, or RunStopped after `throw(StopRequested())`. Raises BadData, BadImage, BadRecipe,
+    WeightsUnavailable, or Diverged. When no epoch has ended by then, the newest weights whose loss was finite are kept.
+    """
+    begin = time.monotonic()
+    history: list[EpochEnded] = []
+    ending: type[RunFinished | RunStopped] = RunFinished
+    try:
+        setup = yield from prepare(recipe)
+        yield from fit(setup, history, weights_file)
+    except StopRequested:
+        ending = RunStopped
+    best = min(history, key=deciding_loss, default=None)
+    yield ending(
+        best_epoch=best.epoch if best else 0,
+        val_accuracy=best.val.accuracy if best and best.val else None,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def fit(setup: Setup, history: list[EpochEnded], weights_file: Path) -> Generator[Event, None, None]:
+    """All epochs, each added to `history`; the weights of the best one so far are in `weights_file` at any time."""
+    last_finite = LastFinite(setup.model)
+    yield started(setup, steps_per_epoch=len(training_batches(setup, epoch=1)))
+    try:
+        for epoch in range(1, setup.recipe.epochs + 1):
+            ended = yield from run_epoch(setup, last_finite, epoch)
+            history.append(ended)
+            if ended is min(history, key=deciding_loss):
+                save(setup, epoch, weights_file)
+                yield ArtifactSaved(str(weights_file), epoch)
+            yield ended
+    except (StopRequested, Diverged) as interruption:
+        if not history:
+            if isinstance(interruption, Diverged):
+                last_finite.restore()
+            save(setup, 0, weights_file)
+            yield ArtifactSaved(str(weights_file), 0)
+        raise
+    if len(history) > 1 and flat([deciding_loss(ended) for ended in history]):
+        yield Notice("Nothing was learnt: the loss never moved. Try a higher learning rate.")
+
+
+def run_epoch(setup: Setup, last_finite: LastFinite, epoch: int) -> Generator[Event, None, EpochEnded]:
+    """One pass over the training images that changes weights, one over the validation images that does not."""
+    begin = time.monotonic()
+    trained = yield from training_pass(setup, last_finite, epoch)
+    training_seconds = time.monotonic() - begin
+    validated = (yield from validation_pass(setup, epoch)) if setup.split.val else None
+    return EpochEnded(
+        epoch=epoch,
+        train=trained,
+        val=validated,
+        seconds=time.monotonic() - begin,
+        images_per_second=len(setup.split.train) / training_seconds,
+    )
+
+
+def training_pass(setup: Setup, last_finite: LastFinite, epoch: int) -> Generator[Event, None, Metrics]:
+    """One optimizer step per batch."""
+    train_mode(setup.model, setup.backbone, setup.layers)
+    chosen = training_batches(setup, epoch)
+    tally = Tally()
+    images = load(setup.split.train, chosen, evaluation(setup.preprocessing))
+    for step, batch in enumerate(images, start=(epoch - 1) * len(chosen) + 1):
+        setup.optimizer.zero_grad()
+        logits, labels, objective = forward(setup, batch)
+        metrics = tally.add(objective, logits, labels)
+        demand_finite(metrics.loss, setup.recipe, f"step {step}")
+        last_finite.remember()
+        objective.loss.backward()  # type: ignore[no-untyped-call]
+        setup.optimizer.step()
+        yield StepEnded(step, epoch, setup.optimizer.param_groups[0]["lr"], metrics)
+    return tally.mean()
+
+
+def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]:
+    """The same measures with every layer in eval mode and without gradients."""
+    setup.model.eval()
+    chosen = batches(range(len(setup.split.val)), setup.batch_size)
+    tally = Tally()
+    for done, batch in enumerate(load(setup.split.val, chosen, evaluation(setup.preprocessing)), start=1):
+        with torch.inference_mode():
+            logits, labels, objective = forward(setup, batch)
+            tally.add(objective, logits, labels)
+        yield Progress("Validating", done, len(chosen))
+    demand_finite(tally.mean().loss, setup.recipe, f"the validation of epoch {epoch}")
+    return tally.mean()
+
+
+def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
+    """Logits (B, classes), labels (B) and the objective of one batch."""
+    images, labels = (tensor.to(setup.device) for tensor in batch)
+    logits = setup.model(images)
+    return logits, labels, terms(logits, labels, setup.weights, setup.recipe.penalties)
+
+
+def training_batches(setup: Setup, epoch: int) -> list[list[int]]:
+    """Which training images make up each step of `epoch`."""
+    return batches(order(len(setup.split.train), setup.recipe.seed, epoch), setup.batch_size)
+
+
+def deciding_loss(ended: EpochEnded) -> float:
+    """What makes an epoch the best: its validation loss, or its training loss where nothing validates."""
+    return (ended.val or ended.train).loss
+
+
+def flat(losses: list[float]) -> bool:
+    """Whether a curve never left its first value by more than one part in 100,000."""
+    return max(losses) - min(losses) <= 1e-5 * abs(losses[0])
+
+
+def save(setup: Setup, epoch: int, path: Path) -> None:
+    """Keep the weights as they are now, with all that is needed to use them."""
+    about = (setup.recipe, setup.classes, setup.preprocessing)
+    checkpoint.save(checkpoint.Checkpoint(*about, epoch=epoch, state=setup.model.state_dict()), path)

@@ -1,0 +1,72 @@
+"""What training makes small: cross-entropy + l1·Σ|w| + l2·Σw², each term apart.
+
+The penalties are terms of the loss, not the optimizer's weight decay: with Adam the two differ (arXiv:1711.05101), and
+only a term can be drawn as a curve.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.events import Metrics
+from core.recipe import Penalties
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The objective of one batch: scalars, `cross_entropy` the mean over its images."""
+
+    cross_entropy: Tensor
+    l1: Tensor
+    l2: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """What is minimised."""
+        return self.cross_entropy + self.l1 + self.l2
+
+
+def penalised(model: nn.Module) -> list[nn.Parameter]:
+    """The trainable weights that penalties apply to: no biases, no normalisation, no embeddings of position.
+
+    By name and by dimension: weights are called "weight" or "in_proj_weight" (attention) and, unlike the scales of
+    normalisation layers, have at least two dimensions.
+    """
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.ndim >= 2 and name.endswith("weight")
+    ]
+
+
+def terms(logits: Tensor, labels: Tensor, weights: Sequence[Tensor], penalties: Penalties) -> Terms:
+    """The objective for `logits` (B, classes) and `labels` (B); a penalty of factor 0 costs nothing."""
+    zero = logits.new_zeros(())
+    return Terms(
+        cross_entropy=functional.cross_entropy(logits, labels),
+        l1=penalties.l1 * sum((w.abs().sum() for w in weights), zero) if penalties.l1 else zero,
+        l2=penalties.l2 * sum((w.square().sum() for w in weights), zero) if penalties.l2 else zero,
+    )
+
+
+class Tally:
+    """Sums of metrics over images, so that a short last batch weighs by its images."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._sums = torch.zeros(5, dtype=torch.float64)
+
+    def add(self, batch: Terms, logits: Tensor, labels: Tensor) -> Metrics:
+        """Count a batch in, and return its own metrics."""
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        values = torch.stack([batch.loss, batch.cross_entropy, batch.l1, batch.l2, accuracy]).detach().cpu().double()
+        self.images += len(labels)
+        self._sums += values * len(labels)
+        return Metrics(*values.tolist())
+
+    def mean(self) -> Metrics:
+        """Means over all images counted in so far; at least one batch must have been."""
+        return Metrics(*(self._sums / self.images).tolist())

@@ -1,0 +1,116 @@
+"""Everything a run needs before its first step: images, network, optimizer, device."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn, optim
+
+from core.backbones import catalogue, download
+from core.backbones.build import build
+from core.backbones.catalogue import Backbone, Preprocessing
+from core.backbones.freeze import freeze
+from core.data.folder import look
+from core.data.split import Split, split
+from core.errors import BadRecipe, Fault
+from core.events import Event, Notice, Progress, RunStarted
+from core.recipe import Recipe
+from core.training.objective import penalised
+from core.training.optimizer import build_optimizer
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the loop works with. `layers` are the trainable layers, `weights` those that penalties apply to."""
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+    split: Split
+    backbone: Backbone
+    preprocessing: Preprocessing
+    layers: frozenset[str]
+    model: nn.Module
+    weights: list[nn.Parameter]
+    optimizer: optim.Optimizer
+    batch_size: int
+    device: torch.device
+
+
+def prepare(recipe: Recipe) -> Generator[Event, None, Setup]:
+    """Load everything, saying on the way what takes long and what was done differently from what was asked.
+
+    Seeds torch's global generator, which draws the new head, random weights and dropout. Raises BadData, BadRecipe or
+    WeightsUnavailable.
+    """
+    device = find_device(recipe.device)
+    folder = look(Path(recipe.data))
+    drawn = split(folder, recipe.val_fraction, recipe.seed)
+    batch_size, remarks = fit_batch_size(recipe.batch_size, len(drawn.train))
+    for text in (*drawn.notices, *remarks):
+        yield Notice(text)
+
+    backbone = catalogue.get(recipe.backbone)
+    layers = catalogue.select(backbone, recipe.trainable)
+    if recipe.weights == "pretrained":
+        for done, total in download.fetch(backbone):
+            yield Progress(f"Downloading the weights of {backbone.title}", done, total)
+    torch.manual_seed(recipe.seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    model = build(backbone, len(folder.classes), recipe.weights == "pretrained", recipe.image_size).to(device)
+    freeze(model, layers)
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return Setup(
+        recipe=recipe,
+        classes=folder.classes,
+        split=drawn,
+        backbone=backbone,
+        preprocessing=backbone.preprocessing.at(recipe.image_size),
+        layers=layers,
+        model=model,
+        weights=penalised(model),
+        optimizer=build_optimizer(recipe.optimizer, trainable),
+        batch_size=batch_size,
+        device=device,
+    )
+
+
+def started(setup: Setup, steps_per_epoch: int) -> RunStarted:
+    """The event that says what is about to be trained."""
+    trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+    return RunStarted(
+        classes=setup.classes,
+        train_images=len(setup.split.train),
+        val_images=len(setup.split.val),
+        trainable_parameters=trainable,
+        frozen_parameters=sum(p.numel() for p in setup.model.parameters()) - trainable,
+        epochs=setup.recipe.epochs,
+        steps_per_epoch=steps_per_epoch,
+        device=str(setup.device),
+    )
+
+
+def find_device(wanted: str) -> torch.device:
+    """The device to train on; "auto" is CUDA, else Apple's MPS, else the CPU. Raises BadRecipe when it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(name for name, available in there.items() if available))
+    if not there[wanted]:
+        advice = 'is not to be had: PyTorch finds no such device on this machine; take "auto" or "cpu"'
+        raise BadRecipe([Fault("device", wanted, advice)])
+    return torch.device(wanted)
+
+
+def fit_batch_size(wanted: int, images: int) -> tuple[int, tuple[str, ...]]:
+    """The batch size that `images` training images allow, and what to say about it.
+
+    At least 2, because BatchNorm in training mode cannot normalise one value per channel; at most all images.
+    """
+    if wanted > images:
+        return images, (f"The batch size was lowered from {wanted} to {images}, the number of training images.",)
+    if wanted == 1:
+        return 2, ("The batch size was raised from 1 to 2, because BatchNorm cannot learn from a single picture.",)
+    if images % wanted == 1:
+        return wanted, (f"The last batch would hold a single picture; it joins the one before, {wanted + 1} in all.",)
+    return wanted, ()

@@ -1,0 +1,39 @@
+"""What tests share: image folders of their own, and a THAW_HOME of their own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the runs of whoever runs the tests."""
+    home = tmp_path / "thaw_home"
+    monkeypatch.setenv("THAW_HOME", str(home))
+    monkeypatch.delenv("THAW_DATABASE_URL", raising=False)
+    return home
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    """A maker of image folders: `make_folder(red=5, blue=3)` has noise pictures tinted by the class's position."""
+
+    def make(name: str = "pictures", size: int = 40, **counts: int) -> Path:
+        rng = np.random.default_rng(0)
+        for position, (label, count) in enumerate(counts.items()):
+            folder = tmp_path / name / label
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                pixels = rng.integers(0, 60, (size, size, 3), dtype=np.uint8)
+                pixels[..., position % 3] += 150
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+        return tmp_path / name
+
+    return make

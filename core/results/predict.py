@@ -41,7 +41,7 @@ def predict(weights_file: Path, pictures: Sequence[Path]) -> Iterator[Prediction
 def restore(checkpoint: Checkpoint) -> nn.Module:
     """The kept model in eval mode on the CPU. Raises BadCheckpoint when the weights do not fit its own backbone."""
     recipe = checkpoint.recipe
-    model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), False, recipe.image_size)
+    model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), pretrained=False)
     try:
         model.load_state_dict(dict(checkpoint.state))
     except RuntimeError as error:

@@ -55,8 +55,8 @@ def train(recipe: Recipe, weights_file: Path) -> Generator[Event, None, None]:
 def fit(setup: Setup, history: list[EpochEnded], weights_file: Path) -> Generator[Event, None, None]:
     """All epochs, each added to `history`; the weights of the best one so far are in `weights_file` at any time."""
     last_finite = LastFinite(setup.model)
-    yield started(setup, steps_per_epoch=len(training_batches(setup, epoch=1)))
     try:
+        yield started(setup, steps_per_epoch=len(training_batches(setup, epoch=1)))
         for epoch in range(1, setup.recipe.epochs + 1):
             ended = yield from run_epoch(setup, last_finite, epoch)
             history.append(ended)

@@ -58,7 +58,7 @@ def prepare(recipe: Recipe) -> Generator[Event, None, Setup]:
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained", recipe.image_size).to(device)
+    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
     freeze(model, layers)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(

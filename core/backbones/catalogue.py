@@ -1,0 +1,231 @@
+"""Every backbone and its blocks, as plain data that needs no torch.
+
+`catalogue.json` is written by `python -m core.backbones.survey`, which asks the installed torchvision.
+"""
+
+import difflib
+import functools
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import BadRecipe, Fault
+
+FILE = Path(__file__).with_name("catalogue.json")
+BUNDLED = ("mobilenet_v2", "squeezenet1_1")
+"""Backbones whose weights come with Thaw and need no network."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The smallest thing to freeze: a module without parts ("layer4.1.conv2") or a bare parameter ("class_token")."""
+
+    path: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named, ordered part of the network.
+
+    `modules` are the paths it consists of, in forward order: modules with all they contain, those without parameters
+    (dropout, pooling) included, and bare parameters. `layers` are its layers, in the network's own order.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    layers: tuple[Layer, ...]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers can be learnt in it; the head's count is that for ImageNet's 1000 classes."""
+        return sum(layer.parameters for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last layer, which is replaced for the user's classes: linear, or the 1×1 convolution of SqueezeNet."""
+
+    path: str
+    in_features: int
+    bias: bool
+
+    def parameters(self, classes: int) -> int:
+        """How many numbers can be learnt in a head for `classes` classes."""
+        return classes * (self.in_features + self.bias)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize the shorter side to `resize` pixels, crop the central square of `crop` pixels, normalise 0…1 values.
+
+    `interpolation` is Pillow's name of the filter.
+    """
+
+    resize: int
+    crop: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+
+    def at(self, image_size: int | None) -> "Preprocessing":
+        """The same for squares of `image_size` pixels, with the same share cropped away; None changes nothing."""
+        if image_size is None:
+            return self
+        return replace(self, resize=round(self.resize * image_size / self.crop), crop=image_size)
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """Weights that torchvision publishes. `file` is its name in the cache, `size` is in bytes to three digits of a MiB.
+
+    `accuracy` and `top5` are percentages on ImageNet-1K as torchvision measured them.
+    """
+
+    name: str
+    url: str
+    file: str
+    size: int
+    accuracy: float
+    top5: float
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One architecture. `parameters` counts the 1000-class head; `min_size` is in pixels.
+
+    `fixed_size` is True where only images of `preprocessing.crop` pixels run.
+    """
+
+    name: str
+    title: str
+    family: str
+    parameters: int
+    preprocessing: Preprocessing
+    min_size: int
+    fixed_size: bool
+    weights: PretrainedWeights | None
+    head: Head
+    blocks: tuple[Block, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer, block after block."""
+        return tuple(layer for block in self.blocks for layer in block.layers)
+
+
+@functools.cache
+def _entries() -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["backbones"]
+    return entries
+
+
+def names() -> tuple[str, ...]:
+    """Every backbone's name, family after family, small ones first."""
+    return tuple(_entries())
+
+
+@functools.cache
+def get(name: str) -> Backbone:
+    """The backbone of that name. Raises BadRecipe with the nearest name when there is none."""
+    if name not in _entries():
+        advice = f'there is no such backbone; the nearest name is "{_nearest(name, names())}"'
+        raise BadRecipe([Fault("backbone", name, advice)])
+    entry = _entries()[name]
+    shape = {key: tuple(value) if isinstance(value, list) else value for key, value in entry["preprocessing"].items()}
+    parts = {
+        "preprocessing": Preprocessing(**shape),
+        "weights": entry["weights"] and PretrainedWeights(**entry["weights"]),
+        "head": Head(**entry["head"]),
+        "blocks": tuple(
+            Block(block, tuple(modules), tuple(Layer(path, count) for path, count in layers.items()))
+            for block, modules, layers in entry["blocks"]
+        ),
+    }
+    return Backbone(name=name, **(entry | parts))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    spelled = {candidate.lower(): candidate for candidate in known}
+    return spelled[difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.0)[0]]
+
+
+def _above(path: str) -> Iterator[str]:
+    """ "a.b.c" → "a", "a.b", "a.b.c"."""
+    parts = path.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+@functools.cache
+def _choices(backbone: str) -> dict[str, frozenset[str]]:
+    """What each name that `trainable` may hold stands for: block names, and module paths from whole containers down."""
+    found: dict[str, set[str]] = {}
+    for layer in get(backbone).layers:
+        for path in _above(layer.path):
+            found.setdefault(path, set()).add(layer.path)
+    found |= {block.name: {layer.path for layer in block.layers} for block in get(backbone).blocks}
+    return {name: frozenset(layers) for name, layers in found.items()}
+
+
+def select(backbone: Backbone, trainable: Literal["all"] | Sequence[str]) -> frozenset[str]:
+    """The paths of the layers that `trainable` chooses by block names ("layer4") and module paths ("layer4.1.conv2").
+
+    Raises BadRecipe with a fault for each unknown name, or when nothing is chosen.
+    """
+    choices = _choices(backbone.name)
+    wanted = [block.name for block in backbone.blocks] if trainable == "all" else trainable
+    unknown = [name for name in wanted if name not in choices]
+    faults = [
+        Fault("trainable", name, f'{backbone.name} has no such block or layer; the nearest is "{nearest}"')
+        for name, nearest in ((name, _nearest(name, choices)) for name in unknown)
+    ]
+    if not wanted:
+        faults = [
+            Fault("trainable", trainable, 'chooses nothing to train; choose at least one block, such as ["head"]')
+        ]
+    if faults:
+        raise BadRecipe(faults)
+    return frozenset().union(*(choices[name] for name in wanted))
+
+
+def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:
+    """The fewest names, in the network's order, for which `select` gives `layers`: whole blocks, modules, layers."""
+    choices = _choices(backbone.name)
+    chosen: list[str] = []
+    for block in backbone.blocks:
+        for layer in block.layers:
+            if layer.path in layers:
+                chosen.append(next(name for name in (block.name, *_above(layer.path)) if choices[name] <= layers))
+    return tuple(dict.fromkeys(chosen))
+
+
+def parameter_counts(backbone: Backbone, layers: frozenset[str], classes: int) -> tuple[int, int]:
+    """How many parameters are trainable and how many frozen, with a head for `classes` classes."""
+    counts = {layer.path: layer.parameters for layer in backbone.layers}
+    counts[backbone.head.path] = backbone.head.parameters(classes)
+    trainable = sum(counts[path] for path in layers)
+    return trainable, sum(counts.values()) - trainable
+
+
+def cache_folder() -> Path:
+    """Where PyTorch keeps downloaded weights, as torch.hub finds it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
+
+
+def bundled_file(backbone: Backbone) -> Path | None:
+    """The weights that come with Thaw, where they do."""
+    path = FILE.parent / "weights" / f"{backbone.name}.safetensors"
+    return path if backbone.name in BUNDLED and path.is_file() else None
+
+
+def weights_state(backbone: Backbone) -> Literal["bundled", "cached", "download", "none"]:
+    """Where pretrained weights would come from now."""
+    if bundled_file(backbone):
+        return "bundled"
+    if backbone.weights is None:
+        return "none"
+    return "cached" if (cache_folder() / backbone.weights.file).is_file() else "download"

@@ -1,0 +1,44 @@
+"""torchvision's own constructors, called the way Thaw needs them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torchvision import models
+
+
+def construct(name: str, image_size: int, *, initialise: bool = True) -> nn.Module:
+    """torchvision's architecture `name` with 1000 classes and without auxiliary heads.
+
+    `image_size` in pixels matters to ViT only. `initialise=False` skips the slow initialisation of Inception and
+    GoogLeNet, for weights that are loaded anyway. Other weights are drawn from torch's global generator.
+    """
+    settings: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # transform_input undoes ImageNet's normalisation, as torchvision does with pretrained weights. It is on with
+        # random weights too: it is not part of a state dict, so a model must not depend on how it was once built.
+        settings = {"aux_logits": False, "transform_input": True, "init_weights": initialise}
+    elif name.startswith("vit_"):
+        settings = {"image_size": image_size}
+    model: nn.Module = models.get_model(name, weights=None, **settings)
+    return model
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Inside, parameters of new modules have a shape but neither memory nor values; buffers are real.
+
+    `torch.device("meta")` would not do: RegNet's constructor computes its widths with tensors. The switch is
+    process-wide.
+    """
+
+    def to_meta(_module: nn.Module, _name: str, parameter: Tensor | None) -> nn.Parameter | None:
+        return None if parameter is None else nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+
+    hook = register_module_parameter_registration_hook(to_meta)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,0 +1,21 @@
+"""Thaw's dashboard, its navigation only: `python -m streamlit run dashboard/app.py` from the project's root."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.services import collect_garbage_now_and_then
+
+ASSETS = Path(__file__).parent / "assets"
+
+st.set_page_config(page_title="Thaw", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), size="large")
+st.html(ASSETS / "page.css")
+collect_garbage_now_and_then()
+st.navigation(
+    [
+        st.Page("views/train.py", title="Train", icon=":material/local_fire_department:", default=True),
+        st.Page("views/runs.py", title="Runs", icon=":material/history:"),
+    ],
+    position="top",
+).run()

@@ -1,0 +1,90 @@
+"""From a run's history to plotly figures: pure functions from values to plain dicts.
+
+Dicts and not `plotly.graph_objects`, which take a second to import and validate every point at every refresh.
+"""
+
+from typing import Any
+
+from core.events import Metrics
+from dashboard import palette
+from dashboard.history import History
+
+Figure = dict[str, Any]
+
+TERMS = {"cross_entropy": "cross-entropy", "l1": "L1 penalty", "l2": "L2 penalty"}
+DIGITS = 5
+"""Digits kept of each value: more would be sent, and none of them seen."""
+
+
+def loss_chart(history: History) -> Figure:
+    """Loss by step and by epoch, in training and validation; the validation's terms too where penalties are on."""
+    traces = [*_curves(history, "loss", "%{y:.4f}")]
+    on = [name for name in ("l1", "l2") if history.steps and getattr(history.steps[-1].metrics, name)]
+    if on:
+        traces += [_term(history, name) for name in ("cross_entropy", *on)]
+    return {"data": traces, "layout": _layout(history, "Loss", {"rangemode": "tozero"})}
+
+
+def accuracy_chart(history: History) -> Figure:
+    """Share of pictures named rightly, by step and by epoch, in training and validation."""
+    layout = _layout(history, "Accuracy", {"range": [0, 1.02], "tickformat": ".0%"})
+    return {"data": _curves(history, "accuracy", "%{y:.1%}"), "layout": layout}
+
+
+def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]:
+    """A faint line through the steps, and a strong one with markers through each pass over the images."""
+    steps = {
+        "x": [round(history.position(step), DIGITS) for step in history.steps],
+        "y": [_value(step.metrics, measure) for step in history.steps],
+        "customdata": [step.step for step in history.steps],
+        "hovertemplate": f"step %{{customdata}}: {number}<extra></extra>",
+        "name": "training, each step",
+        "line": {"color": palette.TRAINING, "width": 1.5},
+        "opacity": 0.6,
+    }
+    validated = [epoch for epoch in history.epochs if epoch.val]
+    passes = [
+        ("training", palette.TRAINING, "circle", [(e.epoch, e.train) for e in history.epochs]),
+        ("validation", palette.VALIDATION, "diamond", [(e.epoch, e.val) for e in validated if e.val]),
+    ]
+    return [{"type": "scatter", "mode": "lines", **steps}] + [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "x": [epoch for epoch, _ in points],
+            "y": [_value(metrics, measure) for _, metrics in points],
+            "hovertemplate": f"{name}, epoch %{{x}}: {number}<extra></extra>",
+            "name": name,
+            "line": {"color": colour, "width": 3},
+            "marker": {"color": colour, "size": 8, "symbol": symbol},
+        }
+        for name, colour, symbol, points in passes
+    ]
+
+
+def _term(history: History, name: str) -> dict[str, Any]:
+    """One term of the training loss by step, so that one sees what the penalties weigh."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [round(history.position(step), DIGITS) for step in history.steps],
+        "y": [_value(step.metrics, name) for step in history.steps],
+        "hovertemplate": f"{TERMS[name]}: %{{y:.4f}}<extra></extra>",
+        "name": TERMS[name],
+        "line": {"color": palette.TERMS[name], "width": 2, "dash": "dot"},
+    }
+
+
+def _layout(history: History, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
+    epochs = history.started.epochs if history.started else 10
+    return {
+        "title": {"text": title, "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
+        "xaxis": {"title": {"text": "epoch"}, "range": [0, epochs * 1.02], "rangemode": "tozero"},
+        "yaxis": y_axis,
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    }
+
+
+def _value(metrics: Metrics, measure: str) -> float:
+    return float(f"{getattr(metrics, measure):.{DIGITS}g}")

@@ -1,0 +1,16 @@
+"""The colours that mean something, the same on every page and in both themes; safe for the colour-blind.
+
+Fills carry dark text (contrast above 7:1), so they need no second set for the dark theme. Curves are seen on white and
+on near-black: their contrast with both is above 3:1.
+"""
+
+FROZEN = "#a8d8f0"
+FROZEN_EDGE = "#2b83ba"
+TRAINABLE = "#ffb35c"
+TRAINABLE_EDGE = "#d9620b"
+ON_BLOCK = "#10222e"
+"""Text on a block, whatever its colour."""
+
+TRAINING = "#9370db"
+VALIDATION = "#17936f"
+TERMS = {"cross_entropy": "#8c7a5b", "l1": "#c2478b", "l2": "#5b7f95"}

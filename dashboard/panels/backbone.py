@@ -1,0 +1,49 @@
+"""Choose a pretrained network, and see its figures."""
+
+import streamlit as st
+
+from core.backbones import catalogue
+from dashboard.draft import current
+from dashboard.parts import short
+
+STATES = {
+    "bundled": "comes with Thaw",
+    "cached": "on this computer",
+    "download": "to be downloaded",
+    "none": "no pretrained weights",
+}
+
+
+def choose() -> None:
+    """The widgets: one of all backbones, searched by typing, and what it starts from."""
+    draft = current()
+    st.session_state["backbone"] = draft.backbone
+    st.selectbox(
+        "Backbone",
+        catalogue.names(),
+        format_func=_title,
+        key="backbone",
+        on_change=_take_backbone,
+        help="A network that has already learnt to see, on 1.3 million photos. Type to search.",
+    )
+    backbone = draft.chosen_backbone()
+    weights = backbone.weights
+    state = STATES[catalogue.weights_state(backbone)]
+    if weights and catalogue.weights_state(backbone) == "download":
+        state += f" ({weights.size / 1e6:.0f} MB)"
+    accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights else ""
+    st.caption(f"{short(backbone.parameters)} parameters · {backbone.preprocessing.crop} px{accuracy} · {state}")
+
+
+def _title(name: str) -> str:
+    backbone = catalogue.get(name)
+    bundled = " · bundled" if name in catalogue.BUNDLED else ""
+    return f"{backbone.title}{bundled}"
+
+
+def _take_backbone() -> None:
+    """Another network has other blocks: start again with the head alone."""
+    draft = current()
+    draft.backbone = st.session_state["backbone"]
+    draft.layers = catalogue.select(draft.chosen_backbone(), ["head"])
+    draft.image_size = None

@@ -1,0 +1,105 @@
+"""A run as it goes: status, progress, curves. Everything comes from the store, so any number of browsers can look."""
+
+import streamlit as st
+
+from core.errors import UnknownRun
+from core.events import RunStarted
+from core.runs.launch import fail_lost_runs
+from core.runs.store import Run
+from dashboard import charts, history
+from dashboard.components.live_chart import live_chart
+from dashboard.history import History
+from dashboard.parts import describe, duration, percent, plain
+from dashboard.services import store
+
+REFRESH = 0.5
+"""Seconds between two looks at the store."""
+CHART_HEIGHT = 320
+"""In pixels."""
+
+
+def show(run_id: int) -> None:
+    """The run of that number, refreshed for as long as it is live."""
+    try:
+        run = store().run(run_id)
+    except UnknownRun as error:
+        st.warning(plain(str(error)))
+        return
+    st.fragment(_view, run_every=REFRESH if run.live else None)(run_id, run.live)
+
+
+def _view(run_id: int, was_live: bool) -> None:
+    fail_lost_runs(store())
+    run = store().run(run_id)
+    said = history.read(store(), run_id)
+    _headline(run)
+    _progress(run, said)
+    for notice in said.notices:
+        st.info(plain(notice), icon=":material/info:")
+    if run.message:
+        st.error(plain(run.message), icon=":material/error:")
+    left, right = st.columns(2)
+    with left:
+        live_chart(charts.loss_chart(said), key=f"loss-{run_id}", height=CHART_HEIGHT)
+    with right:
+        live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
+    if was_live and not run.live:
+        st.rerun()  # Draws the page once more, without a timer.
+
+
+def _headline(run: Run) -> None:
+    title, button = st.columns([5, 1], vertical_alignment="center")
+    title.markdown(f"**Run {run.id}** · {plain(describe(run.recipe))}")
+    if run.live and button.button(
+        "Stopping …" if run.stop_requested else "Stop",
+        icon=":material/stop_circle:",
+        disabled=run.stop_requested,
+        help="Ends after the current batch and keeps what was learnt.",
+        width="stretch",
+        key=f"stop-{run.id}",
+    ):
+        store().request_stop(run.id)
+        st.rerun(scope="fragment")
+
+
+def _progress(run: Run, said: History) -> None:
+    """One bar for the whole life of a run, and one line that says where it is."""
+    if run.status == "queued":
+        st.progress(0.0, "Waiting for a worker …")
+    elif run.progress and not said.started:
+        st.progress(run.progress.done / max(run.progress.total, 1), plain(run.progress.stage))
+    elif said.started is None and run.live:
+        st.progress(0.0, "Loading pictures and weights …")
+    elif said.started:
+        st.progress(_share(run, said, said.started), _line(run, said, said.started))
+
+
+def _share(run: Run, said: History, started: RunStarted) -> float:
+    if run.status == "finished":
+        return 1.0
+    done = said.steps[-1].step if said.steps else 0
+    return min(done / (started.epochs * started.steps_per_epoch), 1.0)
+
+
+def _line(run: Run, said: History, started: RunStarted) -> str:
+    words = {"running": "Training", "finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
+    parts = [f"**{words[run.status]}**", f"epoch {_epoch(said)} of {started.epochs}"]
+    if run.best_accuracy is not None:
+        parts.append(f"best validation accuracy **{percent(run.best_accuracy)}** (epoch {run.best_epoch})")
+    if run.live and (left := _seconds_left(said, started)) is not None:
+        parts.append(f"about {duration(left)} left")
+    if run.seconds is not None:
+        parts.append(duration(run.seconds))
+    return " · ".join(parts)
+
+
+def _epoch(said: History) -> int:
+    return said.steps[-1].epoch if said.steps else 1
+
+
+def _seconds_left(said: History, started: RunStarted) -> float | None:
+    """From the mean of the epochs so far; the first one has nothing to go by."""
+    if not said.epochs:
+        return None
+    per_epoch = sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
+    return per_epoch * (started.epochs - said.position(said.steps[-1]))

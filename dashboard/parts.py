@@ -1,0 +1,62 @@
+"""Small pieces that several views use: text that stays text, and numbers as people read them."""
+
+import re
+from pathlib import Path
+
+from core.backbones import catalogue
+from core.recipe import Recipe
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+
+
+def plain(text: str) -> str:
+    """`text` for a Streamlit command that would read it as Markdown: every character stands for itself.
+
+    Backslashes before punctuation keep it literal (CommonMark 2.4), colons and dollars included, which Streamlit reads
+    as colours, icons and formulas. Line breaks become spaces.
+    """
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def short(count: int) -> str:
+    """A count in three digits: 6,405 → "6.4 k", 2223872 → "2.2 M"."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            value = count / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+    return str(count)
+
+
+def percent(share: float | None) -> str:
+    """0.8333 → "83.3 %"; a dash where there is none."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "8 s", "3 min 20 s", "1 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def backbone_of(recipe: Recipe) -> str:
+    """The backbone's title, and whether it starts from nothing: "ResNet-18 from scratch"."""
+    return catalogue.get(recipe.backbone).title + (" from scratch" if recipe.weights == "random" else "")
+
+
+def trainable_of(recipe: Recipe) -> str:
+    """What is trained, in the recipe's own words: "stage7, conv, head"."""
+    return recipe.trainable if isinstance(recipe.trainable, str) else ", ".join(recipe.trainable)
+
+
+def optimizer_of(recipe: Recipe) -> str:
+    """The optimizer with its learning rate: "Adam 0.001"."""
+    return f"{'Adam' if recipe.optimizer.name == 'adam' else 'SGD'} {recipe.optimizer.lr:g}"
+
+
+def describe(recipe: Recipe) -> str:
+    """A recipe in a line: "MobileNetV2 · head · Adam 0.001 · stamps"."""
+    return " · ".join([backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), Path(recipe.data).name])

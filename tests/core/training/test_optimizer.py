@@ -1,0 +1,53 @@
+"""SGD and Adam against steps computed from their formulas, on a weight of one number."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from core.recipe import Adam, Penalties, Sgd
+from core.training.objective import terms
+from core.training.optimizer import build_optimizer
+
+GRADIENTS = (0.5, -0.2, 0.1)
+START = 1.0
+
+
+def walk(settings: Adam | Sgd) -> float:
+    """Where the weight is after a step with each of GRADIENTS."""
+    weight = nn.Parameter(torch.tensor(START, dtype=torch.float64))
+    optimizer = build_optimizer(settings, [weight])
+    for gradient in GRADIENTS:
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimizer.step()
+    return weight.item()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd(nesterov: bool) -> None:
+    weight, velocity = START, 0.0
+    for gradient in GRADIENTS:
+        velocity = 0.9 * velocity + gradient
+        weight -= 0.1 * (gradient + 0.9 * velocity if nesterov else velocity)
+    assert walk(Sgd(lr=0.1, momentum=0.9, nesterov=nesterov)) == pytest.approx(weight, rel=1e-12)
+
+
+def test_adam() -> None:
+    weight, mean, square = START, 0.0, 0.0
+    for step, gradient in enumerate(GRADIENTS, start=1):
+        mean = 0.8 * mean + 0.2 * gradient
+        square = 0.99 * square + 0.01 * gradient**2
+        weight -= 0.1 * (mean / (1 - 0.8**step)) / (math.sqrt(square / (1 - 0.99**step)) + 1e-6)
+    assert walk(Adam(lr=0.1, betas=(0.8, 0.99), eps=1e-6)) == pytest.approx(weight, rel=1e-12)
+
+
+@pytest.mark.parametrize(("penalties", "gradient"), [(Penalties(l1=0.3), -0.3), (Penalties(l2=0.3), 2 * 0.3 * -2.0)])
+def test_a_penalty_moves_a_weight_by_its_derivative(penalties: Penalties, gradient: float) -> None:
+    """d/dw l1·|w| = l1·sign(w) and d/dw l2·w² = 2·l2·w; the logits do not depend on w here."""
+    weight = nn.Parameter(torch.tensor([[-2.0]]))
+    optimizer = build_optimizer(Sgd(lr=0.1, momentum=0.0), [weight])
+    logits, labels = torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)
+    terms(logits, labels, [weight], penalties).loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    assert weight.item() == pytest.approx(-2.0 - 0.1 * gradient)

@@ -1,0 +1,88 @@
+"""The rules of the house, read off the source: who imports whom, and where SQL and Streamlit may be named."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = [
+    ("core.errors", "core.events", "core.recipe"),
+    ("core.data", "core.backbones"),
+    ("core.check", "core.training"),
+    ("core.results",),
+    ("core.runs",),
+    ("core.cli", "core.__main__", "dashboard"),
+]
+"""A module may import from its own floor and from those above it in this list."""
+
+SOURCES = sorted(path for room in ("core", "dashboard") for path in (ROOT / room).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside a function; `from a import b` counts as a and a.b."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def is_within(module: str, room: str) -> bool:
+    return module == room or module.startswith(room + ".")
+
+
+def floor_of(module: str) -> int | None:
+    return next((floor for floor, rooms in enumerate(FLOORS) if any(is_within(module, room) for room in rooms)), None)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=map(module_of, SOURCES))
+def test_imports_point_one_way(path: Path) -> None:
+    here = floor_of(module_of(path))
+    if here is None:
+        assert path.name == "__init__.py", f"{path} stands on no floor"
+        here = 0
+    higher = {name for name in imports_of(path) if (floor := floor_of(name)) is not None and floor > here}
+    assert not higher
+
+
+def test_there_are_no_circles() -> None:
+    known = {module_of(path): path for path in SOURCES}
+    graph = {name: imports_of(path) & known.keys() - {name} for name, path in known.items()}
+    while leaves := {name for name, needed in graph.items() if not needed}:
+        graph = {name: needed - leaves for name, needed in graph.items() if name not in leaves}
+    assert not graph
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=map(module_of, SOURCES))
+def test_rooms_keep_to_themselves(path: Path) -> None:
+    module, imported = module_of(path), imports_of(path)
+    tops = {name.split(".")[0] for name in imported}
+    if is_within(module, "core"):
+        assert not tops & {"streamlit", "dashboard"}
+    if is_within(module, "dashboard"):
+        assert not tops & {"torch", "torchvision", "safetensors"}
+    if is_within(module, "dashboard.views"):
+        assert not {name for name in imported if is_within(name, "dashboard.views")}
+    if module != "core.runs.store":
+        assert not tops & {"sqlite3", "sqlalchemy"}
+
+
+def test_the_dashboard_has_no_torch_within_reach() -> None:
+    """In a process of its own: what is imported stays imported, and other tests do import torch."""
+    pages = [
+        module_of(path) for path in SOURCES if is_within(module_of(path), "dashboard") and "views" not in path.parts
+    ]
+    names = [name for name in pages if name != "dashboard.app"]
+    code = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"

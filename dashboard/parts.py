@@ -2,28 +2,44 @@
 
 import re
 from pathlib import Path
+from typing import Literal
+
+import streamlit as st
 
 from core.backbones import catalogue
 from core.recipe import Recipe
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+JOINER = "\N{WORD JOINER}"
+"""A character without width."""
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def plain(text: str) -> str:
     """`text` for a Streamlit command that would read it as Markdown: every character stands for itself.
 
-    Backslashes before punctuation keep it literal (CommonMark 2.4), colons and dollars included, which Streamlit reads
-    as colours, icons and formulas. Line breaks become spaces.
+    A backslash keeps punctuation literal (CommonMark 2.4). But Streamlit makes icons of ":material/home:", arrows of
+    "->" and links of addresses only after backslashes are gone, so a character without width follows as well. Line
+    breaks become spaces.
     """
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _PUNCTUATION.sub(rf"\\\1{JOINER}", " ".join(text.split()))
+
+
+_SIGNS = {"error": ":red[:material/error:]", "notice": ":blue[:material/info:]"}
+
+
+def say(kind: Literal["error", "notice"], text: str) -> None:
+    """A framed sentence that may hold names and paths: shown, and copied, exactly as it is."""
+    with st.container(border=True, horizontal=True, gap="small"):
+        st.markdown(_SIGNS[kind], width="content")
+        st.text(text)
 
 
 def short(count: int) -> str:
     """A count in three digits: 6,405 → "6.4 k", 2223872 → "2.2 M"."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            value = count / size
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+        value = count / size
+        if value >= 0.9995:
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
     return str(count)
 
 
@@ -34,9 +50,9 @@ def percent(share: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them: "8 s", "3 min 20 s", "1 h 5 min"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"

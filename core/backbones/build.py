@@ -1,5 +1,6 @@
 """A backbone with its weights, and a new head for the user's classes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,84 +8,91 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from core.backbones import catalogue
-from core.backbones.catalogue import Backbone
-from core.backbones.download import unavailable
+from core.backbones.catalogue import Backbone, bundled_file, cache_folder
 from core.backbones.construct import construct, parameters_on_meta
+from core.backbones.download import unavailable
 from core.errors import WeightsUnavailable
+
+AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+"""Where the keys of the heads begin that Inception and GoogLeNet have for their own training only."""
 
 
 def build(backbone: Backbone, classes: int, pretrained: bool) -> nn.Module:
-    """The network for `classes` classes, on the CPU: images (B, 3, H, W) normalised → logits (B, classes).
+    """The network on the CPU: images (B, 3, H, W) that its pre-processing made → logits (B, classes).
 
-    Pretrained weights come from the bundled files or from torchvision's cache; nothing is downloaded here
-    (`core.backbones.download`). A new head and random weights are drawn from torch's global generator, as torchvision
-    draws them. Raises WeightsUnavailable when pretrained weights are missing or damaged.
+    Pretrained weights are bundled or in torchvision's cache; nothing is downloaded here (`core.backbones.download`
+    does). What is random is drawn from torch's global generator. Raises WeightsUnavailable when pretrained weights are
+    missing, damaged or another network's.
     """
-    model = _pretrained(backbone, classes) if pretrained else _random(backbone, classes)
-    if hasattr(model, "transform_input"):
-        # What torchvision sets for pretrained Inception and GoogLeNet, whose weights want another normalisation than
-        # their transforms give; with random weights it does no harm, and a model is rebuilt from its recipe alone.
-        setattr(model, "transform_input", True)  # noqa: B010 - nn.Module's own type admits no bool
-    return model
-
-
-def _random(backbone: Backbone, classes: int) -> nn.Module:
-    model = construct(backbone.name, backbone.preprocessing.crop)
-    model.set_submodule(backbone.head.path, _new_head(model.get_submodule(backbone.head.path), classes))
-    return model
-
-
-def _pretrained(backbone: Backbone, classes: int) -> nn.Module:
-    with parameters_on_meta():
-        model = construct(backbone.name, backbone.preprocessing.crop, initialise=False)
-    file = catalogue.bundled_file(backbone)
-    state = load_file(file) if file else _cached(backbone)
-    wanted = model.state_dict().keys()
-    state = {name: tensor for name, tensor in state.items() if name in wanted}  # Without auxiliary heads.
-    missing = {name for name in wanted - state.keys() if not name.startswith(backbone.head.path + ".")}
-    try:
-        if missing:
-            raise RuntimeError(f"{len(missing)} tensors are missing, {min(missing)} among them")
-        model.load_state_dict(state, strict=False, assign=True)
-    except RuntimeError as error:
-        raise _damaged(backbone, error) from error
-    model.set_submodule(backbone.head.path, _new_head(model.get_submodule(backbone.head.path), classes))
+    size = backbone.preprocessing.crop
+    if pretrained:
+        with parameters_on_meta():
+            model = construct(backbone.name, size, initialise=False)
+        _load(model, backbone)
+    else:
+        model = construct(backbone.name, size)
+    path = backbone.head.path
+    model.set_submodule(path, _new_head(model.get_submodule(path), classes))
     return model
 
 
 def _new_head(old: nn.Module, classes: int) -> nn.Module:
-    """A layer like `old` with as many outputs as there are classes."""
-    if isinstance(old, nn.Conv2d):  # SqueezeNet, whose own constructor draws its classifier so.
-        convolution = nn.Conv2d(old.in_channels, classes, kernel_size=1)
-        nn.init.normal_(convolution.weight, std=0.01)
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-        return convolution
+    """A layer like `old` for `classes` classes, as PyTorch initialises it.
+
+    The initialisations of EfficientNet and MNASNet depend on the number of outputs and were made for 1000: with five
+    classes they begin with a cross-entropy of 4 and 7 where chance is 1.6.
+    """
+    if isinstance(old, nn.Conv2d):
+        return nn.Conv2d(old.in_channels, classes, kernel_size=1)
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, classes, bias=old.bias is not None)
-    raise TypeError(f"a head of type {type(old).__name__}")
+    raise TypeError(f"A head of type {type(old).__name__} cannot be replaced.")
 
 
-def _cached(backbone: Backbone) -> dict[str, Tensor]:
-    """The weights from torchvision's cache, by torchvision's own API, which loads them with weights_only=True."""
-    if backbone.weights is None or catalogue.weights_state(backbone) != "cached":
-        raise unavailable(backbone, "they are not on this computer yet")
-    weights: Any = models.get_model_weights(backbone.name)[backbone.weights.name]
+def _load(model: nn.Module, backbone: Backbone) -> None:
+    """Put the pretrained weights into `model`, all but the head's, which need not be there."""
+    path, state = _read(backbone)
+    head = f"{backbone.head.path}."
     try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=False, weights_only=True, map_location="cpu")
-    except (
-        Exception
-    ) as error:  # torch.load tells damage by at least four kinds of exception, UnpicklingError among them
-        raise _damaged(backbone, error) from error
-    return state
+        for key in list(state):  # In place: MNASNet looks for the version number that the state dict carries along.
+            value = state.pop(key)
+            if not key.startswith((head, *AUXILIARY)):
+                state[_current(key)] = value
+        missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
+        wrong = [*unexpected, *(key for key in missing if not key.startswith(head))]
+        if wrong:
+            raise ValueError(f"{len(wrong)} names of tensors differ, {wrong[0]} among them")
+    except Exception as error:
+        raise _unusable(backbone, path) from error
 
 
-def _damaged(backbone: Backbone, error: Exception) -> WeightsUnavailable:
-    path: Path | None = catalogue.bundled_file(backbone)
-    if path is None and backbone.weights:
-        path = catalogue.cache_folder() / backbone.weights.file
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+def _read(backbone: Backbone) -> tuple[Path, dict[str, Tensor]]:
+    """The file with the pretrained weights and what it holds; torchvision's own through torchvision's weights API."""
+    bundled = bundled_file(backbone)
+    if backbone.weights is None:
+        raise unavailable(backbone, "torchvision has none")
+    path = bundled or cache_folder() / backbone.weights.file
+    if not path.is_file():
+        raise unavailable(backbone, "the file is not there yet")
+    try:
+        if bundled:
+            return path, load_file(bundled)
+        weights: Any = models.get_model_weights(backbone.name)[backbone.weights.name]
+        state: dict[str, Tensor] = weights.get_state_dict(
+            model_dir=str(path.parent), map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+        return path, state
+    except Exception as error:  # An unpickler that is fed with damage raises whatever it stumbles over.
+        raise _unusable(backbone, path) from error
+
+
+def _current(key: str) -> str:
+    """Today's name of a tensor: DenseNet's published files still have dots in the names of modules."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key)
+
+
+def _unusable(backbone: Backbone, path: Path) -> WeightsUnavailable:
     return WeightsUnavailable(
-        f"{path} is damaged or holds other weights than those of {backbone.name} ({reason}). Delete it, so that it can "
-        f"be downloaded again, or choose one of the bundled backbones: {', '.join(catalogue.BUNDLED)}."
+        f"The weights file {path} is damaged, or it is not {backbone.title}'s. Delete it and start again: it will be "
+        "downloaded anew."
     )

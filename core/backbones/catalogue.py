@@ -135,7 +135,9 @@ def get(name: str) -> Backbone:
         advice = f'there is no such backbone; the nearest name is "{_nearest(name, names())}"'
         raise BadRecipe([Fault("backbone", name, advice)])
     entry = _entries()[name]
-    shape = {key: tuple(value) if isinstance(value, list) else value for key, value in entry["preprocessing"].items()}
+    shape: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry["preprocessing"].items()
+    }
     parts = {
         "preprocessing": Preprocessing(**shape),
         "weights": entry["weights"] and PretrainedWeights(**entry["weights"]),
@@ -153,8 +155,8 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return spelled[difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.0)[0]]
 
 
-def _above(path: str) -> Iterator[str]:
-    """ "a.b.c" → "a", "a.b", "a.b.c"."""
+def lineage(path: str) -> Iterator[str]:
+    """The path itself and what contains it, from the outside in: for "a.b.c" these are "a", "a.b" and "a.b.c"."""
     parts = path.split(".")
     return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
@@ -164,7 +166,7 @@ def _choices(backbone: str) -> dict[str, frozenset[str]]:
     """What each name that `trainable` may hold stands for: block names, and module paths from whole containers down."""
     found: dict[str, set[str]] = {}
     for layer in get(backbone).layers:
-        for path in _above(layer.path):
+        for path in lineage(layer.path):
             found.setdefault(path, set()).add(layer.path)
     found |= {block.name: {layer.path for layer in block.layers} for block in get(backbone).blocks}
     return {name: frozenset(layers) for name, layers in found.items()}
@@ -177,18 +179,20 @@ def select(backbone: Backbone, trainable: Literal["all"] | Sequence[str]) -> fro
     """
     choices = _choices(backbone.name)
     wanted = [block.name for block in backbone.blocks] if trainable == "all" else trainable
-    unknown = [name for name in wanted if name not in choices]
-    faults = [
-        Fault("trainable", name, f'{backbone.name} has no such block or layer; the nearest is "{nearest}"')
-        for name, nearest in ((name, _nearest(name, choices)) for name in unknown)
-    ]
     if not wanted:
-        faults = [
-            Fault("trainable", trainable, 'chooses nothing to train; choose at least one block, such as ["head"]')
-        ]
-    if faults:
-        raise BadRecipe(faults)
+        advice = 'chooses nothing to train; choose at least one block, such as ["head"]'
+        raise BadRecipe([Fault("trainable", trainable, advice)])
+    unknown = [name for name in wanted if name not in choices]
+    if unknown:
+        raise BadRecipe([_unknown_layer(backbone, name, choices) for name in unknown])
     return frozenset().union(*(choices[name] for name in wanted))
+
+
+def _unknown_layer(backbone: Backbone, name: str, choices: Iterable[str]) -> Fault:
+    """Proposes a name of the same depth where there is one: for "layer5" rather "layer4" than "layer3.5"."""
+    known = [choice for choice in choices if choice.count(".") == name.count(".")] or choices
+    advice = f'there is no such block or layer in {backbone.name}; the nearest name is "{_nearest(name, known)}"'
+    return Fault("trainable", name, advice)
 
 
 def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:
@@ -198,7 +202,7 @@ def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:
     for block in backbone.blocks:
         for layer in block.layers:
             if layer.path in layers:
-                chosen.append(next(name for name in (block.name, *_above(layer.path)) if choices[name] <= layers))
+                chosen.append(next(name for name in (block.name, *lineage(layer.path)) if choices[name] <= layers))
     return tuple(dict.fromkeys(chosen))
 
 

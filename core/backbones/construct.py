@@ -37,7 +37,8 @@ def parameters_on_meta() -> Iterator[None]:
     def to_meta(_module: nn.Module, _name: str, parameter: Tensor | None) -> nn.Parameter | None:
         return None if parameter is None else nn.Parameter(parameter.to("meta"), parameter.requires_grad)
 
-    hook = register_module_parameter_registration_hook(to_meta)
+    # PyTorch's annotation forgets that a hook may return what is to be registered instead.
+    hook = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
         yield
     finally:

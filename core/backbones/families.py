@@ -1,8 +1,8 @@
 """Which modules make up which block, family by family: the only hand-written part of the catalogue.
 
 A plan maps block names to module paths (or to bare parameters such as "class_token"), both in forward order. It names
-modules without parameters too, because dropout has to know which block it belongs to: a dropout, like a pooling before a
-linear layer, belongs to the layer it feeds.
+modules without parameters too, because a dropout has to know its block: as a pooling before a linear layer does, it
+belongs to the layer that it feeds.
 """
 
 import re
@@ -64,9 +64,8 @@ def _densenet(_: Any) -> Plan:
 
 def _googlenet(_: Any) -> Plan:
     plan = {"stem": ["conv1", "maxpool1", "conv2", "conv3", "maxpool2"]}
-    plan |= {
-        f"inception{name}": [f"inception{name}"] for name in ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
-    }
+    modules = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+    plan |= {f"inception{module}": [f"inception{module}"] for module in modules}
     plan["inception3b"].append("maxpool3")
     plan["inception4e"].append("maxpool4")
     return plan | {"head": ["avgpool", "dropout", "fc"]}
@@ -75,10 +74,8 @@ def _googlenet(_: Any) -> Plan:
 def _inception(_: Any) -> Plan:
     first = ["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1"]
     stem = [*first, "Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"]
-    mixed = {
-        f"Mixed_{name}": [f"Mixed_{name}"]
-        for name in ["5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c"]
-    }
+    modules = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
+    mixed = {f"Mixed_{module}": [f"Mixed_{module}"] for module in modules}
     return {"stem": stem} | mixed | {"head": ["avgpool", "dropout", "fc"]}
 
 

@@ -1,53 +1,30 @@
-"""Freeze and thaw: a frozen layer changes nothing, neither its parameters nor the statistics of its BatchNorm."""
+"""Freeze a network but for some layers: what is frozen changes neither parameters nor BatchNorm statistics."""
 
 from torch import nn
 
-from core.backbones.catalogue import Backbone
+from core.backbones.catalogue import Backbone, lineage
 
 
 def freeze(model: nn.Module, layers: frozenset[str]) -> None:
-    """Let gradients reach the parameters of `layers`, and no others.
-
-    A layer is a module by its path, and stands for what it owns directly, or a bare parameter by its name.
-    """
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in layers or name.rpartition(".")[0] in layers)
+    """Let exactly the parameters of `layers` learn. A layer's path is a module that owns them, or a bare parameter."""
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(path in layers or path.rpartition(".")[0] in layers)
 
 
 def train_mode(model: nn.Module, backbone: Backbone, layers: frozenset[str]) -> None:
-    """Training mode for trainable layers, eval mode for the rest: BatchNorm there uses its statistics as they are.
+    """Put `layers` and what contains them into training mode, and all else into eval mode.
 
-    Dropout and the like own no parameters: they are on when something is trainable in the smallest module around them
-    that owns some, and at most in their block.
+    So a frozen BatchNorm keeps its statistics. A module without parameters, such as dropout, follows the module that
+    contains it, or its block where it is a part of the block itself.
     """
-    model.eval()
-    owners = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
+    parts = {path for block in backbone.blocks for path in block.modules}
+    with_parameters = {"", *(above for layer in backbone.layers for above in lineage(layer.path))}
+    awake = {above for layer in layers for above in ("", *lineage(layer))}
     for block in backbone.blocks:
-        thawed = frozenset(layer.path for layer in block.layers) & layers
-        for path in block.modules if thawed else ():
-            for name, module in _within(model, path):
-                module.training = name in layers if name in owners else _around(name, path, owners, thawed)
+        if any(layer.path in layers for layer in block.layers):
+            awake |= set(block.modules) - with_parameters
 
-
-def _within(model: nn.Module, path: str) -> list[tuple[str, nn.Module]]:
-    """The module at `path` and all below it; none where `path` is a bare parameter."""
-    parameters = dict(model.named_parameters())
-    return [] if path in parameters else list(model.get_submodule(path).named_modules(prefix=path))
-
-
-def _around(name: str, top: str, owners: set[str], thawed: frozenset[str]) -> bool:
-    """Whether something is trainable in the smallest module around `name`, at most `top`, that has parameters.
-
-    True where there is none: `name` is then a part of its own of a block that has something trainable.
-    """
-    while True:
-        if any(is_within(owner, name) for owner in owners):
-            return any(is_within(layer, name) for layer in thawed)
-        if name == top:
-            return True
-        name = name.rpartition(".")[0]
-
-
-def is_within(path: str, module: str) -> bool:
-    """Whether the module or parameter at `path` is `module` or a part of it."""
-    return path == module or path.startswith(module + ".")
+    for path, module in model.named_modules():  # A module comes after the one that contains it.
+        if path not in with_parameters | parts and path.rpartition(".")[0] in awake:
+            awake.add(path)
+        module.training = path in awake

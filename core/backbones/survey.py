@@ -120,7 +120,7 @@ def _entry(backbone: Backbone) -> str:
 
 
 def _version() -> str:
-    """ "0.29.2+cu132" → "0.29.2": the build for another device has the same networks."""
+    """Without the part after "+", as in "0.29.2+cu132": builds for other devices have the same networks."""
     return str(torchvision.__version__).partition("+")[0]
 
 

@@ -16,6 +16,9 @@ else:
     _DETACHED = 0
 
 ROOT = Path(__file__).parents[2]
+_started: list[subprocess.Popen[bytes]] = []
+"""Workers that this process started; a parent has to ask after its children, or they stay as zombies."""
+
 LOST = (
     "The process that trained this run is gone, without a word: it was ended from outside, or the machine ran out of "
     "memory. Choose a smaller batch size or image size if it was memory, and train again."
@@ -36,9 +39,9 @@ def fail_lost_runs(store: Store) -> None:
 
 def start_worker() -> None:
     """Start a worker that outlives this process; what it prints goes to THAW_HOME/worker.log."""
-    log = home.home() / "worker.log"
-    with log.open("ab") as output:
-        subprocess.Popen(
+    _started[:] = [worker for worker in _started if worker.poll() is None]
+    with (home.home() / "worker.log").open("ab") as output:
+        worker = subprocess.Popen(
             [sys.executable, "-m", "core.runs.worker"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -47,6 +50,7 @@ def start_worker() -> None:
             start_new_session=True,
             creationflags=_DETACHED,
         )
+    _started.append(worker)
 
 
 def _identity(process: psutil.Process) -> str:

@@ -147,8 +147,10 @@ class Store:
 
     def run(self, run: int) -> Run:
         """The run of that number. Raises UnknownRun."""
-        with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_runs).where(_runs.c.id == run)).mappings().one_or_none()
+        row = None
+        if run < 2**31:  # Beyond it, a number from an address bar fits into no database's integer.
+            with self._engine.connect() as connection:
+                row = connection.execute(sa.select(_runs).where(_runs.c.id == run)).mappings().one_or_none()
         if row is None:
             raise UnknownRun(f"There is no run {run}; `python -m core runs` lists the runs there are.")
         return _run(row)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -69,8 +70,8 @@ def load(path: Path) -> Checkpoint:
         recipe = parse(about["recipe"])
     except BadRecipe as error:
         raise BadCheckpoint(f"{path} was saved by another version of Thaw, whose recipes differ:\n{error}") from error
-    shape = {name: tuple(value) if isinstance(value, list) else value for name, value in about["preprocessing"].items()}
-    return Checkpoint(recipe, tuple(about["classes"]), Preprocessing(**shape), about["epoch"], state)
+    preprocessing = TypeAdapter(Preprocessing).validate_python(about["preprocessing"])
+    return Checkpoint(recipe, tuple(about["classes"]), preprocessing, about["epoch"], state)
 
 
 def _digest(about: str, state: Mapping[str, Tensor]) -> str:

@@ -28,8 +28,10 @@ function draw(Plotly, chart, { figure, height }) {
     xaxis: { ...axis, ...figure.layout.xaxis },
     yaxis: { ...axis, ...figure.layout.yaxis },
     hovermode: "closest",
+    modebar: { orientation: "v" }, // Beside the curves: above them it would cover the legend.
   };
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const buttons = [["zoom2d", "pan2d", "resetScale2d", "toImage"]]; // Named one by one: plotly's own set offers to upload.
+  const config = { displaylogo: false, responsive: true, modeBarButtons: buttons };
   chart.setAttribute("aria-label", `Chart: ${figure.layout.title?.text ?? ""}`);
   Plotly.react(chart, figure.data, layout, config);
 }

@@ -20,7 +20,7 @@ def choose() -> None:
     st.session_state["backbone"] = draft.backbone
     st.selectbox(
         "Backbone",
-        catalogue.names(),
+        list(dict.fromkeys((*catalogue.BUNDLED, *catalogue.names()))),
         format_func=_title,
         key="backbone",
         on_change=_take_backbone,

@@ -9,7 +9,7 @@ from core.runs.store import Run
 from dashboard import charts, history
 from dashboard.components.live_chart import live_chart
 from dashboard.history import History
-from dashboard.parts import describe, duration, percent, plain
+from dashboard.parts import describe, duration, percent, plain, say
 from dashboard.services import store
 
 REFRESH = 0.5
@@ -23,7 +23,7 @@ def show(run_id: int) -> None:
     try:
         run = store().run(run_id)
     except UnknownRun as error:
-        st.warning(plain(str(error)))
+        say("error", str(error))
         return
     st.fragment(_view, run_every=REFRESH if run.live else None)(run_id, run.live)
 
@@ -35,9 +35,9 @@ def _view(run_id: int, was_live: bool) -> None:
     _headline(run)
     _progress(run, said)
     for notice in said.notices:
-        st.info(plain(notice), icon=":material/info:")
+        say("notice", notice)
     if run.message:
-        st.error(plain(run.message), icon=":material/error:")
+        say("error", run.message)
     left, right = st.columns(2)
     with left:
         live_chart(charts.loss_chart(said), key=f"loss-{run_id}", height=CHART_HEIGHT)

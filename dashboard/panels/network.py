@@ -30,9 +30,7 @@ def show(classes: int) -> None:
     presets, switch = st.columns([4, 1], vertical_alignment="center")
     with presets:
         _presets(draft, backbone)
-    opened = switch.toggle(
-        "Layers", key="show layers", help="Switches for blocks, and for every layer in a block."
-    )
+    opened = switch.toggle("Layers", key="show layers", help="Switches for blocks, and for every layer in a block.")
     network([_view(block, draft, classes) for block in backbone.blocks], key="network", on_toggle=_toggle_block)
     if opened:
         with st.container(border=True):

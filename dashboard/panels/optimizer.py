@@ -51,6 +51,15 @@ def _length() -> None:
     left.number_input("Epochs", 1, 10_000, help="How often all training pictures are seen.", **bind("epochs"))
     right.number_input("Batch size", 1, 4096, help="Pictures per step.", **bind("batch_size"))
     left.number_input("Seed", 0, help="The same seed gives the same run.", **bind("seed"))
+    right.number_input(
+        "Image size",
+        10,
+        1024,
+        value=None,
+        placeholder=f"{current().chosen_backbone().preprocessing.crop}",
+        help="Side of the square that the network sees, in pixels; smaller is faster. Empty: the weights' own.",
+        **bind("image_size"),
+    )
 
 
 def _number(label: str, name: str, sentence: str, step: float) -> None:

@@ -11,7 +11,7 @@ from core.recipe import Recipe
 from core.runs.launch import start_worker
 from dashboard import draft
 from dashboard.panels import backbone, live, network, optimizer, pictures
-from dashboard.parts import plain
+from dashboard.parts import say
 from dashboard.services import store
 
 DOUBLE_CLICK = 1.5
@@ -35,7 +35,7 @@ def main() -> None:
     with counts:
         network.show_counts(classes)
     for fault in faults:
-        st.error(plain(str(fault)), icon=":material/error:")
+        say("error", str(fault))
     if pressed and recipe and not is_double_click(recipe):
         shown = store().queue(recipe)
         start_worker()

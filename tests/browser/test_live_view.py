@@ -1,0 +1,105 @@
+"""The live view of a run that a worker trains: zoom, legend, other browsers, stop, restart of the server."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.recipe import parse
+from core.runs.launch import start_worker
+from tests.browser.conftest import Dashboard, block, wait_for_points
+from tests.conftest import MakeFolder
+
+
+@pytest.fixture
+def long_run(dashboard: Dashboard, make_folder: MakeFolder) -> int:
+    """A run of many short epochs, under way in a worker process."""
+    recipe = {"data": str(make_folder(size=64, a=12, b=12)), "backbone": "squeezenet1_1", "image_size": 64}
+    run = dashboard.store.queue(parse(recipe | {"epochs": 2000, "batch_size": 6}))
+    start_worker()
+    return run
+
+
+def open_run(page: Page, dashboard: Dashboard, run: int) -> None:
+    page.goto(f"{dashboard.url}/?run={run}")
+    wait_for_points(page, 3)
+
+
+def zoom_into_loss(page: Page) -> list[float]:
+    """Drag over the middle of the loss chart; returns the range of epochs that it shows then."""
+    area = page.locator(".chart").first.locator(".nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8, steps=8)
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('.chart').layout.xaxis.range[0] > 0")
+    return ranges(page)
+
+
+def ranges(page: Page) -> list[float]:
+    found: list[float] = page.evaluate(
+        "(({xaxis, yaxis}) => [...xaxis.range, ...yaxis.range])(document.querySelector('.chart').layout)"
+    )
+    return found
+
+
+def points(page: Page) -> int:
+    found: int = page.evaluate("document.querySelector('.chart').data[0].x.length")
+    return found
+
+
+def test_zoom_and_hidden_curves_survive_updates(page: Page, dashboard: Dashboard, long_run: int) -> None:
+    open_run(page, dashboard, long_run)
+    page.evaluate("document.querySelector('.chart').dataset.witness = 'the same chart'")
+    zoomed = zoom_into_loss(page)
+    page.locator(".chart").first.locator(".legendtoggle").nth(1).click()
+    page.wait_for_function("document.querySelector('.chart')._fullData[1].visible === 'legendonly'")
+    before = points(page)
+    wait_for_points(page, before + 20)
+    assert ranges(page) == pytest.approx(zoomed)
+    assert page.evaluate("document.querySelector('.chart')._fullData[1].visible") == "legendonly"
+    assert page.evaluate("document.querySelector('.chart').dataset.witness") == "the same chart"
+
+
+def test_stop_keeps_what_was_learnt(page: Page, dashboard: Dashboard, long_run: int, thaw_home: Path) -> None:
+    open_run(page, dashboard, long_run)
+    page.get_by_role("button", name=re.compile("Stop$")).click()
+    expect(page.get_by_text("Stopped")).to_be_visible()
+    run = dashboard.store.run(long_run)
+    assert run.status == "stopped"
+    assert (thaw_home / "runs" / str(long_run) / "model.safetensors").is_file()
+
+
+def test_a_second_browser_sees_the_same_run(page: Page, browser: Browser, dashboard: Dashboard, long_run: int) -> None:
+    open_run(page, dashboard, long_run)
+    other = browser.new_context().new_page()
+    open_run(other, dashboard, long_run)
+    expect(other.get_by_text(f"Run {long_run}")).to_be_visible()
+    expect(block(other, "fire9")).to_be_visible()
+    other.context.close()
+
+
+def test_training_outlives_the_server(page: Page, dashboard: Dashboard, long_run: int) -> None:
+    open_run(page, dashboard, long_run)
+    before = points(page)
+    dashboard.stop()
+    assert dashboard.store.run(long_run).status == "running"
+    dashboard.start()
+    open_run(page, dashboard, long_run)
+    wait_for_points(page, before + 10)
+
+
+def test_the_list_opens_a_run(page: Page, dashboard: Dashboard, long_run: int) -> None:
+    page.get_by_role("link", name="Runs").click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    table = page.get_by_test_id("stDataFrame")
+    expect(table).to_be_visible()
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 18, box["y"] + 52)
+    expect(page).to_have_url(f"{dashboard.url}/?run={long_run}")
+    wait_for_points(page, 3)

@@ -1,0 +1,42 @@
+"""The pages in Streamlit's own test runner, on an empty store, with workers kept from starting."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.runs import home
+from core.runs.store import Store
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+
+
+@pytest.fixture
+def store() -> Store:
+    """The store that the pages of this test read."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return Store(home.database_url())
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry per worker that a page wanted; none is started, so that a queued run stays queued."""
+    wanted: list[str] = []
+    monkeypatch.setattr("core.runs.launch.start_worker", lambda: wanted.append("worker"))
+    return wanted
+
+
+@pytest.fixture
+def open_page(store: Store, started: list[str]) -> Callable[..., AppTest]:  # noqa: ARG001 - wanted for what they set up
+    """Opens the dashboard as a new session: `open_page(run="3")` with that in its address."""
+
+    def opened(**query: str) -> AppTest:
+        test = AppTest.from_file(APP, default_timeout=30)
+        for name, value in query.items():
+            test.query_params[name] = value
+        return test.run()
+
+    return opened

@@ -1,0 +1,45 @@
+"""The figures hold what the run has said, where it belongs."""
+
+import pytest
+
+from core.events import EpochEnded, Metrics, RunStarted, StepEnded
+from dashboard.charts import accuracy_chart, loss_chart
+from dashboard.history import History
+
+STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu")
+
+
+def metrics(loss: float, l2: float = 0.0) -> Metrics:
+    return Metrics(loss=loss, cross_entropy=loss - l2, l1=0.0, l2=l2, accuracy=1 / loss)
+
+
+def history(l2: float = 0.0) -> History:
+    steps = tuple(StepEnded(n, (n + 1) // 2, 0.1, metrics(loss=8 / n, l2=l2)) for n in (1, 2, 3))
+    epochs = (EpochEnded(1, metrics(6.0), metrics(5.0), 1.0, 8.0),)
+    return History(STARTED, (), steps, epochs)
+
+
+def test_steps_lie_on_the_axis_of_epochs() -> None:
+    steps, training, validation = loss_chart(history())["data"]
+    assert (steps["x"], steps["y"], steps["customdata"]) == ([0.5, 1.0, 1.5], [8.0, 4.0, 2.6667], [1, 2, 3])
+    assert (training["x"], training["y"]) == ([1], [6.0])
+    assert (validation["x"], validation["y"]) == ([1], [5.0])
+
+
+def test_terms_are_drawn_when_a_penalty_is_on() -> None:
+    names = [trace["name"] for trace in loss_chart(history(l2=0.25))["data"]]
+    assert names == ["training, each step", "training", "validation", "cross-entropy", "L2 penalty"]
+    *_, cross_entropy, l2 = loss_chart(history(l2=0.25))["data"]
+    assert (cross_entropy["y"], l2["y"]) == ([7.75, 3.75, 2.4167], [0.25, 0.25, 0.25])
+
+
+def test_accuracy_is_between_nothing_and_everything() -> None:
+    figure = accuracy_chart(history())
+    assert figure["data"][0]["y"] == [0.125, 0.25, 0.375]
+    assert figure["layout"]["yaxis"]["tickformat"] == ".0%"
+
+
+@pytest.mark.parametrize("chart", [loss_chart, accuracy_chart])
+def test_before_the_first_step_there_are_axes(chart: type) -> None:
+    figure = chart(History(None, (), (), ()))
+    assert all(trace["x"] == [] for trace in figure["data"])

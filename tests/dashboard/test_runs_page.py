@@ -1,0 +1,36 @@
+"""The list of runs."""
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from core.events import EpochEnded, Metrics
+from core.recipe import parse
+from core.runs.store import Store
+
+
+def open_runs(open_page: Callable[..., AppTest]) -> AppTest:
+    return open_page().switch_page("views/runs.py").run()
+
+
+def test_with_no_runs_it_says_what_to_do(open_page: Callable[..., AppTest]) -> None:
+    test = open_runs(open_page)
+    assert not test.exception
+    assert "Nothing has been trained yet" in test.info[0].value
+
+
+def test_every_run_is_listed_the_newest_first(open_page: Callable[..., AppTest], store: Store) -> None:
+    store.queue(parse({"data": "photos"}))
+    second = store.queue(parse({"data": "photos", "backbone": "resnet18", "optimizer": {"name": "sgd"}}))
+    metrics = Metrics(1.0, 1.0, 0.0, 0.0, 0.75)
+    store.append(second, [EpochEnded(1, metrics, metrics, 1.0, 1.0)])
+    store.end(second, "finished", seconds=2.5)
+    test = open_runs(open_page)
+    assert not test.exception
+    table = test.dataframe[0].value
+    assert list(table["run"]) == [2, 1]
+    assert list(table["Status"]) == ["finished", "queued"]
+    assert list(table["Backbone"]) == ["ResNet-18", "MobileNetV2"]
+    assert list(table["Trainable"]) == ["head", "head"]
+    assert list(table["Optimizer"]) == ["SGD 0.01", "Adam 0.001"]
+    assert table["accuracy"][0] == 0.75

@@ -1,0 +1,113 @@
+"""The Train page's logic: defaults, presets, toggles, faults, one run per press."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.recipe import parse
+from core.runs.store import Store
+from tests.conftest import SAMPLE_DATA, MakeFolder
+
+OpenPage = Callable[..., AppTest]
+
+
+def text_of(page: AppTest) -> str:
+    return "\n".join(element.value for kind in ("markdown", "text", "info") for element in page.get(kind))
+
+
+def press_train(page: AppTest) -> AppTest:
+    return page.button(key="train").click().run()
+
+
+def test_open_the_page_press_train_and_it_works(open_page: OpenPage, store: Store, started: list[str]) -> None:
+    test = press_train(open_page())
+    assert not test.exception
+    (run,) = store.runs()
+    assert run.recipe == parse({"data": str(SAMPLE_DATA / "stamps")})
+    assert test.query_params["run"] in (str(run.id), [str(run.id)])
+    assert started == ["worker"]
+
+
+def test_a_double_click_is_one_run_and_two_settings_are_two(open_page: OpenPage, store: Store) -> None:
+    test = press_train(press_train(open_page()))
+    assert len(store.runs()) == 1
+    test.number_input(key="draft.epochs").set_value(3).run()
+    press_train(test)
+    assert [run.recipe.epochs for run in store.runs()] == [3, 10]
+
+
+def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.session_state["draft"].optimizer = "sgd"
+    test.run()
+    test.number_input(key="draft.sgd_lr").set_value(0.05)
+    test.number_input(key="draft.momentum").set_value(0.8)
+    test.toggle(key="draft.nesterov").set_value(True)
+    test.number_input(key="draft.l2").set_value(0.001)
+    test.selectbox(key="backbone").set_value("squeezenet1_1").run()
+    press_train(test)
+    (run,) = store.runs()
+    assert run.recipe.optimizer.model_dump() == {"name": "sgd", "lr": 0.05, "momentum": 0.8, "nesterov": True}
+    assert (run.recipe.backbone, run.recipe.penalties.l2) == ("squeezenet1_1", 0.001)
+
+
+def test_toggles_freeze_and_thaw_blocks_and_layers(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.toggle(key="show layers").set_value(True).run()
+    test.toggle(key="toggle.stage7").set_value(True).run()
+    assert "480,325 trainable" in text_of(test)
+    test.selectbox(key="opened").set_value("stage6").run()
+    test.toggle(key="toggle.features.16.conv.2").set_value(True).run()
+    press_train(test)
+    assert store.runs()[0].recipe.trainable == ("features.16.conv.2", "stage7", "head")
+
+
+def test_a_fault_is_said_and_blocks_train(open_page: OpenPage) -> None:
+    test = open_page()
+    test.number_input(key="draft.adam_lr").set_value(-1.0).run()
+    assert test.button(key="train").disabled
+    assert test.text[0].value.startswith("optimizer.lr = -1.0: must be a finite number above 0")
+    test.number_input(key="draft.adam_lr").set_value(0.001).run()
+    assert not test.button(key="train").disabled
+
+
+def test_everything_frozen_blocks_train(open_page: OpenPage) -> None:
+    test = open_page()
+    test.toggle(key="show layers").set_value(True).run()
+    test.toggle(key="toggle.head").set_value(False).run()
+    assert test.button(key="train").disabled
+    assert "at least one block" in text_of(test)
+
+
+def test_a_folder_that_cannot_be_used_is_said(open_page: OpenPage, tmp_path: Path) -> None:
+    test = open_page()
+    test.session_state["draft"].data = str(tmp_path / "nowhere")
+    test.run()
+    assert not test.exception
+    assert "is not a folder" in text_of(test)
+
+
+def test_nasty_class_names_stay_text(open_page: OpenPage, make_folder: MakeFolder) -> None:
+    nasty = "![x](http:evil) <b>$y$ :red[z]"
+    test = open_page()
+    test.session_state["draft"].data = str(make_folder(**{nasty: 2, "b": 2}))
+    test.run()
+    assert not test.exception
+    assert not any("![" in str(element.proto) for element in test.get("imgs"))
+
+
+def test_a_run_in_the_address_is_shown_with_its_settings(open_page: OpenPage, store: Store) -> None:
+    run = store.queue(parse({"data": str(SAMPLE_DATA / "digits"), "backbone": "squeezenet1_1", "epochs": 4}))
+    test = open_page(run=str(run))
+    assert test.number_input(key="draft.epochs").value == 4
+    assert test.selectbox(key="backbone").value == "squeezenet1_1"
+    assert f"Run {run}" in text_of(test)
+
+
+@pytest.mark.parametrize("number", ["77", "abc", "", "-1", "9" * 30])
+def test_an_address_with_no_such_run(open_page: OpenPage, number: str) -> None:
+    test = open_page(run=number)
+    assert not test.exception
+    assert test.button(key="train")

@@ -1,15 +1,35 @@
 """What tests share: image folders of their own, and a THAW_HOME of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from core.recipe import Recipe, parse
+
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
 MakeFolder = Callable[..., Path]
+Result = TypeVar("Result")
+
+
+def small_recipe(data: Path, **settings: Any) -> Recipe:
+    """Two epochs of a small network with random weights on small pictures: under a second."""
+    small = {"backbone": "resnet18", "weights": "random", "image_size": 32, "epochs": 2, "batch_size": 4}
+    return parse({"data": str(data)} | small | settings)
+
+
+def result_of(generator: Generator[Any, None, Result]) -> Result:
+    """What a generator returns at its end; what it yields on the way is dropped."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            returned: Result = end.value
+            return returned
 
 
 @pytest.fixture(autouse=True)

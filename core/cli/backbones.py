@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.backbones import catalogue
 
@@ -29,7 +29,8 @@ def run(options: argparse.Namespace) -> None:
             state = catalogue.weights_state(backbone)
             print(json.dumps(dataclasses.asdict(backbone) | {"weights_state": state}))
         return
-    table = Table("name", "parameters", "size", "ImageNet top-1", "weights", "blocks")
+    columns = [Column(title, no_wrap=True) for title in ("name", "parameters", "size", "top-1", "weights")]
+    table = Table(*columns, "blocks", title="top-1: torchvision's weights on ImageNet")
     for backbone in backbones:
         table.add_row(
             backbone.name,

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from core.cli.commands import open_store, percent
@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
             ending = {"best_epoch": one.best_epoch, "val_accuracy": one.best_accuracy, "seconds": one.seconds}
             print(json.dumps(about | ending | {"message": one.message, "recipe": to_settings(one.recipe)}))
         return
-    table = Table("run", "status", "backbone", "trainable", "optimizer", "best accuracy", "seconds")
+    columns = [Column(title, no_wrap=True) for title in ("run", "status", "backbone")]
+    table = Table(*columns, "trainable", "optimizer", "best accuracy", "seconds")
     for one in runs:
         trainable = one.recipe.trainable
         table.add_row(

@@ -22,18 +22,12 @@ from core.events import (
     StepEnded,
     StopRequested,
 )
-from core.recipe import Recipe, parse
 from core.training import checkpoint
 from core.training.loop import train
 from core.training.setup import prepare
-from tests.conftest import MakeFolder
+from tests.conftest import MakeFolder, result_of, small_recipe
 
 Kind = TypeVar("Kind")
-
-
-def recipe_for(data: Path, **settings: Any) -> Recipe:
-    small = {"backbone": "resnet18", "weights": "random", "image_size": 32, "epochs": 2, "batch_size": 4}
-    return parse({"data": str(data)} | small | settings)
 
 
 def only(kind: type[Kind], events: Sequence[Event]) -> list[Kind]:
@@ -47,7 +41,7 @@ def weights_file(tmp_path: Path) -> Path:
 
 def test_the_order_of_events(make_folder: MakeFolder, weights_file: Path) -> None:
     data = make_folder(a=8, b=8)
-    events = list(train(recipe_for(data, trainable=["layer4", "head"]), weights_file))
+    events = list(train(small_recipe(data, trainable=["layer4", "head"]), weights_file))
     names = [type(event) for event in events if not isinstance(event, Progress)]
     assert names[0] is RunStarted
     assert names[1:5] == [StepEnded, StepEnded, StepEnded, ArtifactSaved]
@@ -67,7 +61,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(make_folder: 
     data = make_folder(a=6, b=6)
 
     def losses(seed: int) -> list[float]:
-        events = train(recipe_for(data, backbone="squeezenet1_1", trainable="all", seed=seed), weights_file)
+        events = train(small_recipe(data, backbone="squeezenet1_1", trainable="all", seed=seed), weights_file)
         return [event.metrics.loss for event in events if isinstance(event, StepEnded)]
 
     assert losses(0) == losses(0)
@@ -75,21 +69,15 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(make_folder: 
 
 
 def test_it_overfits_one_batch(make_folder: MakeFolder, weights_file: Path) -> None:
-    recipe = recipe_for(make_folder(a=4, b=4), trainable="all", epochs=15, batch_size=8)
+    recipe = small_recipe(make_folder(a=4, b=4), trainable="all", epochs=15, batch_size=8)
     epochs = only(EpochEnded, list(train(recipe, weights_file)))
     assert epochs[-1].train.accuracy == 1.0
     assert epochs[-1].train.loss < 0.05
 
 
 def test_gradients_reach_just_the_trainable_blocks(make_folder: MakeFolder) -> None:
-    recipe = recipe_for(make_folder(a=4, b=4), trainable=["layer2", "layer4.1.conv2"], epochs=1)
-    events = prepare(recipe)
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            setup = done.value
-            break
+    recipe = small_recipe(make_folder(a=4, b=4), trainable=["layer2", "layer4.1.conv2"], epochs=1)
+    setup = result_of(prepare(recipe))
     setup.model(torch.randn(2, 3, 32, 32)).sum().backward()
     reached = {name for name, parameter in setup.model.named_parameters() if parameter.grad is not None}
     assert reached == {
@@ -108,7 +96,7 @@ def test_frozen_blocks_change_nothing_bit_for_bit(
 
     def state_after(epochs: int) -> dict[str, torch.Tensor]:
         file = tmp_path / f"{epochs}.safetensors"
-        job = train(recipe_for(data, epochs=max(epochs, 1), **settings), file)
+        job = train(small_recipe(data, epochs=max(epochs, 1), **settings), file)
         if epochs:
             list(job)
         else:
@@ -123,7 +111,7 @@ def test_frozen_blocks_change_nothing_bit_for_bit(
 
 
 def test_epoch_metrics_are_means_over_images(make_folder: MakeFolder, weights_file: Path) -> None:
-    recipe = recipe_for(make_folder(a=5, b=6), penalties={"l1": 1e-4, "l2": 1e-3}, epochs=1)
+    recipe = small_recipe(make_folder(a=5, b=6), penalties={"l1": 1e-4, "l2": 1e-3}, epochs=1)
     events = list(train(recipe, weights_file))
     (epoch,) = only(EpochEnded, events)
     steps = only(StepEnded, events)
@@ -137,7 +125,7 @@ def test_epoch_metrics_are_means_over_images(make_folder: MakeFolder, weights_fi
 
 
 def test_the_kept_weights_are_those_of_the_lowest_validation_loss(make_folder: MakeFolder, weights_file: Path) -> None:
-    recipe = recipe_for(make_folder(a=6, b=6), trainable="all", epochs=5, optimizer={"lr": 0.02})
+    recipe = small_recipe(make_folder(a=6, b=6), trainable="all", epochs=5, optimizer={"lr": 0.02})
     events = list(train(recipe, weights_file))
     losses = [epoch.val.loss for epoch in only(EpochEnded, events) if epoch.val]
     best = losses.index(min(losses)) + 1
@@ -147,7 +135,7 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(make_folder: M
 
 
 def test_stop_ends_within_a_batch_and_keeps_what_was_learnt(make_folder: MakeFolder, weights_file: Path) -> None:
-    job = train(recipe_for(make_folder(a=8, b=8), epochs=50), weights_file)
+    job = train(small_recipe(make_folder(a=8, b=8), epochs=50), weights_file)
     while not (isinstance(event := next(job), StepEnded) and event.step == 2):
         pass
     rest = [job.throw(StopRequested()), *job]
@@ -156,7 +144,7 @@ def test_stop_ends_within_a_batch_and_keeps_what_was_learnt(make_folder: MakeFol
 
 
 def test_stop_after_an_epoch_keeps_the_best_one(make_folder: MakeFolder, weights_file: Path) -> None:
-    job = train(recipe_for(make_folder(a=8, b=8), epochs=50), weights_file)
+    job = train(small_recipe(make_folder(a=8, b=8), epochs=50), weights_file)
     while not isinstance(event := next(job), EpochEnded):
         pass
     (stopped,) = [job.throw(StopRequested()), *job]
@@ -169,7 +157,7 @@ def test_stop_after_an_epoch_keeps_the_best_one(make_folder: MakeFolder, weights
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(
     make_folder: MakeFolder, weights_file: Path, optimizer: dict[str, Any]
 ) -> None:
-    job = train(recipe_for(make_folder(a=8, b=8), trainable="all", optimizer=optimizer), weights_file)
+    job = train(small_recipe(make_folder(a=8, b=8), trainable="all", optimizer=optimizer), weights_file)
     with pytest.raises(Diverged, match=r"Lower the learning rate from 1e\+30 to 1e\+29"):
         list(job)
     state = checkpoint.load(weights_file).state
@@ -177,7 +165,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(
 
 
 def test_a_learning_rate_too_small_to_change_anything_is_said(make_folder: MakeFolder, weights_file: Path) -> None:
-    events = list(train(recipe_for(make_folder(a=8, b=8), optimizer={"lr": 1e-30}, epochs=3), weights_file))
+    events = list(train(small_recipe(make_folder(a=8, b=8), optimizer={"lr": 1e-30}, epochs=3), weights_file))
     assert any("Nothing was learnt" in notice.text for notice in only(Notice, events))
     assert isinstance(events[-1], RunFinished)
 
@@ -194,14 +182,14 @@ def test_a_learning_rate_too_small_to_change_anything_is_said(make_folder: MakeF
 def test_what_is_done_differently_is_said(
     make_folder: MakeFolder, weights_file: Path, counts: dict[str, int], batch_size: int, sentence: str
 ) -> None:
-    recipe = recipe_for(make_folder(**counts), batch_size=batch_size, epochs=1, trainable="all")
+    recipe = small_recipe(make_folder(**counts), batch_size=batch_size, epochs=1, trainable="all")
     events = list(train(recipe, weights_file))
     assert any(sentence.lower() in notice.text.lower() for notice in only(Notice, events))
     assert isinstance(events[-1], RunFinished)
 
 
 def test_without_validation_images_training_decides(make_folder: MakeFolder, weights_file: Path) -> None:
-    events = list(train(recipe_for(make_folder(a=1, b=1), epochs=2), weights_file))
+    events = list(train(small_recipe(make_folder(a=1, b=1), epochs=2), weights_file))
     assert all(epoch.val is None for epoch in only(EpochEnded, events))
     (finished,) = only(RunFinished, events)
     assert finished.val_accuracy is None
@@ -212,18 +200,18 @@ def test_a_damaged_picture_is_named(make_folder: MakeFolder, weights_file: Path)
     data = make_folder(a=4, b=4)
     (data / "a" / "0.png").write_bytes(b"not a picture")
     with pytest.raises(BadImage, match=r"0\.png is not a picture"):
-        list(train(recipe_for(data), weights_file))
+        list(train(small_recipe(data), weights_file))
 
 
 def test_own_train_and_val_folders_are_used(make_folder: MakeFolder, tmp_path: Path, weights_file: Path) -> None:
     make_folder(name="own/train", a=4, b=4)
     make_folder(name="own/val", a=1, b=2)
-    (started,) = only(RunStarted, list(train(recipe_for(tmp_path / "own", epochs=1), weights_file)))
+    (started,) = only(RunStarted, list(train(small_recipe(tmp_path / "own", epochs=1), weights_file)))
     assert (started.train_images, started.val_images) == (8, 3)
 
 
 def test_a_run_is_described_by_its_recipe_alone(make_folder: MakeFolder, weights_file: Path) -> None:
-    recipe = recipe_for(make_folder(a=4, b=4), epochs=1)
+    recipe = small_recipe(make_folder(a=4, b=4), epochs=1)
     list(train(recipe, weights_file))
     kept = checkpoint.load(weights_file)
     assert (kept.recipe, kept.classes) == (recipe, ("a", "b"))

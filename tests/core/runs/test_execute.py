@@ -1,0 +1,155 @@
+"""A claimed run from start to end: what the store holds afterwards, whatever happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core.errors import RunFailed
+from core.events import EpochEnded, RunFinished, RunStarted, RunStopped, StepEnded
+from core.recipe import read_toml
+from core.runs import home
+from core.runs.execute import execute
+from core.runs.launch import LOST, fail_lost_runs, identity, start_worker
+from core.runs.store import Run, Store
+from tests.conftest import MakeFolder, small_recipe
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(home.database_url())
+
+
+def claimed(store: Store, data: Path, **settings: Any) -> Run:
+    run = store.claim(identity(), store.queue(small_recipe(data, **settings)))
+    assert run is not None
+    return run
+
+
+def wait_until_ended(store: Store, run: int, seconds: float = 60) -> Run:
+    """Polls the store, as the dashboard does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not (row := store.run(run)).live:
+            return row
+        psutil.wait_procs(psutil.Process().children(), timeout=0.1)
+    raise AssertionError(f"run {run} is still {store.run(run).status}")
+
+
+def test_a_finished_run_is_all_in_the_store(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8))
+    happened = list(execute(store, run))
+    ended = store.run(run.id)
+    assert (ended.status, ended.message, ended.progress) == ("finished", None, None)
+    assert store.steps(run.id) == [event for event in happened if isinstance(event, StepEnded)]
+    kept = [event for _, event in store.events(run.id)]
+    assert isinstance(kept[0], RunStarted)
+    assert isinstance(kept[-1], RunFinished)
+    assert [e for e in kept if isinstance(e, EpochEnded)] == [e for e in happened if isinstance(e, EpochEnded)]
+    assert home.weights_file(run.id).is_file()
+    assert read_toml(home.run_folder(run.id) / "recipe.toml")["backbone"] == "resnet18"
+
+
+def test_a_stop_request_ends_the_run_and_keeps_its_weights(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8), epochs=500)
+    happened = []
+    for event in execute(store, run):
+        happened.append(event)
+        if isinstance(event, StepEnded) and event.step == 1:
+            store.request_stop(run.id)
+    assert isinstance(happened[-1], RunStopped)
+    assert store.run(run.id).status == "stopped"
+    assert home.weights_file(run.id).is_file()
+
+
+def test_a_failure_leaves_a_sentence_and_apart_a_traceback(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data)
+    (data / "a" / "3.png").write_bytes(b"")
+    with pytest.raises(RunFailed, match=r"3\.png is not a picture"):
+        list(execute(store, run))
+    ended = store.run(run.id)
+    assert ended.status == "failed"
+    assert ended.message is not None
+    assert ended.message.endswith("remove it, or save it again as JPEG or PNG.")
+    assert "Traceback" not in ended.message
+    assert ended.traceback is not None
+    assert "BadImage" in ended.traceback
+
+
+def test_a_diverged_run_says_so(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8), trainable="all", optimizer={"lr": 1e30})
+    with pytest.raises(RunFailed, match="Training diverged"):
+        list(execute(store, run))
+    assert store.run(run.id).status == "failed"
+    assert home.weights_file(run.id).is_file()
+
+
+def test_a_folder_that_went_away_is_a_failure_with_its_name(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data)
+    data.rename(data.with_name("elsewhere"))
+    with pytest.raises(RunFailed, match="pictures is not a folder"):
+        list(execute(store, run))
+    assert store.run(run.id).status == "failed"
+
+
+def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=6, b=6)
+    good = store.queue(small_recipe(data, epochs=1))
+    bad = store.queue(small_recipe(data.with_name("missing"), epochs=1))
+    last = store.queue(small_recipe(data, epochs=1))
+    start_worker()
+    assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
+    log = (home.home() / "worker.log").read_text(encoding="utf-8")
+    assert f"run {last}: finished" in log
+
+
+def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
+    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
+    start_worker()
+    deadline = time.monotonic() + 60
+    while not store.steps(run) and time.monotonic() < deadline:
+        psutil.wait_procs(psutil.Process().children(), timeout=0.1)
+    worker = store.run(run).worker
+    assert worker is not None
+    pid = int(worker.split("/")[1])
+    fail_lost_runs(store)
+    assert store.run(run).status == "running"
+    psutil.Process(pid).kill()
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    fail_lost_runs(store)
+    ended = store.run(run)
+    assert (ended.status, ended.message) == ("failed", LOST)
+
+
+def test_an_old_process_with_the_same_number_is_not_the_worker(store: Store, make_folder: MakeFolder) -> None:
+    run = store.queue(small_recipe(make_folder(a=2, b=2)))
+    host, pid, _started = identity().rsplit("/", 2)
+    store.claim(f"{host}/{pid}/1")
+    fail_lost_runs(store)
+    assert store.run(run).status == "failed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_stops_the_command_line_after_the_batch(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'data = "{make_folder(a=8, b=8).as_posix()}"\n', encoding="utf-8")
+    small = ["backbone=resnet18", "weights=random", "image_size=32", "epochs=5000", "batch_size=4"]
+    changes = [word for change in small for word in ("--set", change)]
+    command = [sys.executable, "-m", "core", "train", str(recipe), "--json", *changes]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        next(line for line in lines if '"step_ended"' in line)
+        os.kill(process.pid, signal.SIGINT)
+        *_, last = lines
+    assert process.returncode == 0
+    assert '"event": "run_stopped"' in last
+    assert store.runs()[0].status == "stopped"

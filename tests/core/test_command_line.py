@@ -1,0 +1,111 @@
+"""The commands as a script calls them: in processes of their own, by their output and exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.recipe import to_toml
+from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def core(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "core", *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
+
+
+@pytest.fixture
+def recipe(make_folder: MakeFolder, tmp_path: Path) -> str:
+    """A small recipe on disk."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(to_toml(small_recipe(make_folder(a=8, b=8))), encoding="utf-8")
+    return str(path)
+
+
+def test_train_then_list_then_predict(recipe: str, make_folder: MakeFolder) -> None:
+    trained = core("train", recipe, "--json", "--set", "optimizer.lr=0.002", "--set", "epochs=3")
+    assert trained.returncode == 0, trained.stderr
+    events = [json.loads(line) for line in trained.stdout.splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch_ended"]
+    assert [event["epoch"] for event in epochs] == [1, 2, 3]
+    terms = {"loss", "cross_entropy", "l1", "l2", "accuracy"}
+    assert epochs[0]["train"].keys() == epochs[0]["val"].keys() == terms
+    assert epochs[0]["seconds"] > 0
+    assert next(event for event in events if event["event"] == "step_ended")["lr"] == 0.002
+    last = events[-1]
+    assert last["event"] == "run_finished"
+    assert last.keys() == {"event", "run", "best_epoch", "val_accuracy", "seconds"}
+
+    (row,) = [json.loads(line) for line in core("runs", "--json").stdout.splitlines()]
+    assert (row["run"], row["status"], row["val_accuracy"]) == (last["run"], "finished", last["val_accuracy"])
+    assert "finished" in core("runs").stdout
+
+    pictures = [str(path) for path in sorted((make_folder(a=8, b=8) / "a").iterdir())[:2]]
+    predicted = core("predict", str(last["run"]), *pictures, "--json")
+    predictions = [json.loads(line) for line in predicted.stdout.splitlines()]
+    assert [prediction["image"] for prediction in predictions] == pictures
+    for prediction in predictions:
+        assert prediction["probabilities"].keys() == {"a", "b"}
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1)
+    assert core("predict", str(last["run"]), pictures[0]).stdout.startswith(f"{pictures[0]}: ")
+
+
+def test_without_json_a_line_per_epoch_and_the_ending(recipe: str) -> None:
+    trained = core("train", recipe)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch 2: training loss" in trained.stdout
+    assert "run 1 finished after" in trained.stdout
+
+
+def test_a_bad_recipe_exits_with_2_and_all_its_faults(recipe: str) -> None:
+    failed = core("train", recipe, "--set", "epochs=0", "--set", "backbone=resnet19", "--set", "optimizer.lr=nan")
+    assert failed.returncode == 2
+    assert failed.stdout == ""
+    lines = failed.stderr.splitlines()
+    assert [line.split(" = ")[0] for line in lines] == ["epochs", "optimizer.lr", "backbone"]
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("change", ["epochs", "=3", "epochs.deep=3"])
+def test_a_change_that_is_none_exits_with_2(recipe: str, change: str) -> None:
+    failed = core("train", recipe, "--set", change)
+    assert failed.returncode == 2
+    assert "--set" in failed.stderr
+
+
+def test_a_failed_run_exits_with_1(recipe: str, make_folder: MakeFolder) -> None:
+    (make_folder(a=8, b=8) / "a" / "0.png").write_bytes(b"")
+    failed = core("train", recipe, "--json")
+    assert failed.returncode == 1
+    assert "0.png is not a picture" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_run_that_does_not_exist_exits_with_1() -> None:
+    failed = core("predict", "77", "picture.jpg")
+    assert failed.returncode == 1
+    assert "There is no run 77" in failed.stderr
+
+
+def test_backbones() -> None:
+    rows = [json.loads(line) for line in core("backbones", "--json").stdout.splitlines()]
+    (mobilenet,) = [row for row in rows if row["name"] == "mobilenet_v2"]
+    assert mobilenet["weights_state"] == "bundled"
+    assert [block["name"] for block in mobilenet["blocks"]][-1] == "head"
+    assert len(rows) >= 80
+    assert "squeezenet1_1" in core("backbones").stdout
+
+
+def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
+    """The default recipe, shortened: pretrained MobileNetV2, head only, on the stamps."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'data = "{(SAMPLE_DATA / "stamps").as_posix()}"\nepochs = 4\nimage_size = 128\n', encoding="utf-8"
+    )
+    trained = core("train", str(recipe), "--json", "--set", "optimizer.lr=0.005")
+    assert json.loads(trained.stdout.splitlines()[-1])["val_accuracy"] > 0.7

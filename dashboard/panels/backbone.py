@@ -32,6 +32,8 @@ def choose() -> None:
     if weights and catalogue.weights_state(backbone) == "download":
         state += f" ({weights.size / 1e6:.0f} MB)"
     accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights else ""
+    if accuracy and state == STATES["bundled"]:
+        accuracy += " with torchvision's weights"
     st.caption(f"{short(backbone.parameters)} parameters · {backbone.preprocessing.crop} px{accuracy} · {state}")
 
 

@@ -104,8 +104,7 @@ def test_backbones() -> None:
 def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
     """The default recipe, shortened: pretrained MobileNetV2, head only, on the stamps."""
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(
-        f'data = "{(SAMPLE_DATA / "stamps").as_posix()}"\nepochs = 4\nimage_size = 128\n', encoding="utf-8"
-    )
-    trained = core("train", str(recipe), "--json", "--set", "optimizer.lr=0.005")
+    recipe.write_text(f'data = "{(SAMPLE_DATA / "stamps").as_posix()}"\n', encoding="utf-8")
+    changes = ("epochs=4", "image_size=128", "optimizer.lr=0.005")
+    trained = core("train", str(recipe), "--json", *(word for change in changes for word in ("--set", change)))
     assert json.loads(trained.stdout.splitlines()[-1])["val_accuracy"] > 0.7

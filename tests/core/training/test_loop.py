@@ -111,7 +111,7 @@ def test_frozen_blocks_change_nothing_bit_for_bit(
 
 
 def test_epoch_metrics_are_means_over_images(make_folder: MakeFolder, weights_file: Path) -> None:
-    recipe = small_recipe(make_folder(a=5, b=6), penalties={"l1": 1e-4, "l2": 1e-3}, epochs=1)
+    recipe = small_recipe(make_folder(a=5, b=7), penalties={"l1": 1e-4, "l2": 1e-3}, epochs=1)
     events = list(train(recipe, weights_file))
     (epoch,) = only(EpochEnded, events)
     steps = only(StepEnded, events)

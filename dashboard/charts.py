@@ -38,7 +38,7 @@ def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]
         "y": [_value(step.metrics, measure) for step in history.steps],
         "customdata": [step.step for step in history.steps],
         "hovertemplate": f"step %{{customdata}}: {number}<extra></extra>",
-        "name": "training, each step",
+        "name": "each step",
         "line": {"color": palette.TRAINING, "width": 1.5},
         "opacity": 0.6,
     }

@@ -84,19 +84,22 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
 
 
 def draw(run_id: int, happened: Iterable[Event]) -> None:
-    """A progress bar over all steps, and a line per epoch."""
+    """A progress bar over all steps, another while something else takes its time, and a line per epoch."""
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task(f"run {run_id}: preparing", total=None)
+        stage = bar.add_task("Preparing", total=None)
+        steps = bar.add_task(f"run {run_id}", total=None, visible=False)
         for event in happened:
             match event:
-                case RunStarted():
-                    bar.update(task, description=f"run {run_id}", total=event.epochs * event.steps_per_epoch)
-                case StepEnded():
-                    bar.update(task, completed=event.step)
                 case events.Progress():
-                    bar.update(task, description=event.stage)
+                    bar.update(stage, description=event.stage, completed=event.done, total=event.total, visible=True)
+                case RunStarted():
+                    bar.update(stage, visible=False)
+                    bar.update(steps, total=event.epochs * event.steps_per_epoch, visible=True)
+                case StepEnded():
+                    bar.update(stage, visible=False)
+                    bar.update(steps, completed=event.step)
                 case Notice():
                     console.print(event.text, markup=False)
                 case EpochEnded():

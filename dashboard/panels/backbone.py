@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.backbones import catalogue
-from dashboard.draft import current
+from core.backbones.catalogue import Backbone
+from dashboard.draft import bind, current
 from dashboard.parts import short
 
 STATES = {
@@ -26,7 +27,19 @@ def choose() -> None:
         on_change=_take_backbone,
         help="A network that has already learnt to see, on 1.3 million photos. Type to search.",
     )
-    backbone = draft.chosen_backbone()
+    _figures(draft.chosen_backbone())
+    st.segmented_control(
+        "Start from",
+        ["pretrained", "random"],
+        format_func={"pretrained": "Pretrained weights", "random": "Random"}.__getitem__,
+        required=True,
+        width="stretch",
+        help="Pretrained weights have learnt to see already; random ones have to learn everything from your pictures.",
+        **bind("weights"),
+    )
+
+
+def _figures(backbone: Backbone) -> None:
     weights = backbone.weights
     state = STATES[catalogue.weights_state(backbone)]
     if weights and catalogue.weights_state(backbone) == "download":

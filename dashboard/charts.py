@@ -11,7 +11,7 @@ from dashboard.history import History
 
 Figure = dict[str, Any]
 
-TERMS = {"cross_entropy": "cross-entropy", "l1": "L1 penalty", "l2": "L2 penalty"}
+TERMS = {"cross_entropy": "cross-entropy", "l1": "L1", "l2": "L2"}
 DIGITS = 5
 """Digits kept of each value: more would be sent, and none of them seen."""
 

@@ -53,7 +53,7 @@ class Draft:
         adam = {"name": "adam", "lr": self.adam_lr, "betas": (self.beta1, self.beta2), "eps": self.eps}
         sgd = {"name": "sgd", "lr": self.sgd_lr, "momentum": self.momentum, "nesterov": self.nesterov}
         return {
-            "data": self.data,
+            "data": str(Path(self.data).expanduser().absolute()) if self.data else "",
             "val_fraction": self.val_fraction,
             "backbone": self.backbone,
             "weights": self.weights,

@@ -14,7 +14,7 @@ REFRESH = 2.0
 
 def main() -> None:
     """The table, or what to do when there is nothing to show."""
-    st.subheader("Runs")
+    st.subheader("Runs", help="Tick a run to open it.")
     if not store().runs():
         st.info("Nothing has been trained yet.", icon=":material/history:")
         st.page_link("views/train.py", label="Train the first run", icon=":material/play_arrow:")
@@ -27,6 +27,8 @@ def table() -> None:
     """All runs, the newest first, as they are now."""
     fail_lost_runs(store())
     runs = store().runs()
+    shown = st.session_state.get("runs shown", [])
+    st.session_state["runs shown"] = [run.id for run in runs]
     chosen = st.dataframe(
         pd.DataFrame([row(run) for run in runs]),
         hide_index=True,
@@ -41,7 +43,9 @@ def table() -> None:
         },
     )
     if chosen.selection.rows:
-        st.switch_page("views/train.py", query_params={"run": str(runs[chosen.selection.rows[0]].id)})
+        # A position in the table that was ticked, which may lack a run that has begun since.
+        number = shown[chosen.selection.rows[0]]
+        st.switch_page("views/train.py", query_params={"run": str(number)})
 
 
 def row(run: Run) -> dict[str, object]:

@@ -28,7 +28,7 @@ def test_steps_lie_on_the_axis_of_epochs() -> None:
 
 def test_terms_are_drawn_when_a_penalty_is_on() -> None:
     names = [trace["name"] for trace in loss_chart(history(l2=0.25))["data"]]
-    assert names == ["each step", "training", "validation", "cross-entropy", "L2 penalty"]
+    assert names == ["each step", "training", "validation", "cross-entropy", "L2"]
     *_, cross_entropy, l2 = loss_chart(history(l2=0.25))["data"]
     assert (cross_entropy["y"], l2["y"]) == ([7.75, 3.75, 2.4167], [0.25, 0.25, 0.25])
 

@@ -125,7 +125,7 @@ def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]
 def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
     images, labels = (tensor.to(setup.device) for tensor in batch)
-    logits = setup.model(images)
+    logits = setup.model(images.contiguous(memory_format=torch.channels_last))
     return logits, labels, terms(logits, labels, setup.weights, setup.recipe.penalties)
 
 

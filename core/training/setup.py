@@ -59,6 +59,8 @@ def prepare(recipe: Recipe) -> Generator[Event, None, Setup]:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    # With the channels last, convolutions on a CPU run about twice as fast.
+    model = model.to(memory_format=torch.channels_last)
     freeze(model, layers)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def publish() -> str:
         assert spec is not None
         assert spec.origin is not None
         STATIC.mkdir(exist_ok=True)
-        partial = target.with_suffix(".partial")
+        partial = target.with_suffix(f".{os.getpid()}")  # One each: servers may start at the same time.
         shutil.copyfile(Path(spec.origin).parent / "package_data" / "plotly.min.js", partial)
         partial.replace(target)
     return f"app/static/{name}"

@@ -1,10 +1,30 @@
 // Redraws one plotly chart in place. `uirevision` tells plotly to keep zoom and hidden curves.
 
+// Buttons are named one by one: plotly's own set offers to upload.
+const CONFIG = { displaylogo: false, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]] };
+
+let plotly; // One download for all charts of the page.
+
+// Plotly itself listens to the window only, which keeps its size when the sidebar opens.
+const widths = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (!target.isConnected) {
+      widths.unobserve(target);
+      window.Plotly.purge(target);
+    } else if (target.clientWidth > 0) {
+      window.Plotly.Plots.resize(target);
+    }
+  }
+});
+
 export default function ({ data, parentElement }) {
   const chart = parentElement.querySelector(".chart");
   const sentence = parentElement.querySelector(".sentence");
+  // A copy, since plotly writes zoom into what it is given, and Streamlit hands the same object over again when the theme
+  // changes: plotly would take the zoom for ours, and forget it with the next data.
+  const mine = structuredClone(data);
   loadPlotly(new URL(data.plotly, document.baseURI).href).then(
-    (Plotly) => draw(Plotly, chart, data),
+    (Plotly) => draw(Plotly, chart, mine),
     () => {
       sentence.textContent = "The chart cannot be drawn: the page could not load plotly from its own server. Reload it.";
       sentence.hidden = false;
@@ -12,42 +32,59 @@ export default function ({ data, parentElement }) {
   );
 }
 
-function draw(Plotly, chart, { figure, height }) {
-  const colour = (name) => getComputedStyle(chart).getPropertyValue(name).trim();
-  const text = colour("--st-text-color");
-  const axis = { gridcolor: faint(text), zeroline: false, automargin: true };
-  const layout = {
-    ...figure.layout,
-    height,
-    uirevision: "keep",
-    autosize: true,
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: text, size: 15, family: colour("--st-font") },
-    margin: { l: 55, r: 10, t: 40, b: 45 },
-    xaxis: { ...axis, ...figure.layout.xaxis },
-    yaxis: { ...axis, ...figure.layout.yaxis },
-    hovermode: "closest",
-    modebar: { orientation: "v" }, // Beside the curves: above them it would cover the legend.
-  };
-  const buttons = [["zoom2d", "pan2d", "resetScale2d", "toImage"]]; // Named one by one: plotly's own set offers to upload.
-  const config = { displaylogo: false, responsive: true, modeBarButtons: buttons };
-  chart.setAttribute("aria-label", `Chart: ${figure.layout.title?.text ?? ""}`);
-  Plotly.react(chart, figure.data, layout, config);
-}
-
-function faint(colour) {
-  const channels = colour.match(/^#(..)(..)(..)/);
-  return channels ? `rgba(${channels.slice(1).map((hex) => parseInt(hex, 16)).join(",")},0.15)` : "rgba(128,128,128,0.25)";
-}
-
 function loadPlotly(address) {
-  window.thawPlotly ??= new Promise((resolve, reject) => {
+  plotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = address;
     script.onload = () => resolve(window.Plotly);
     script.onerror = reject;
     document.head.append(script);
   });
-  return window.thawPlotly;
+  return plotly;
+}
+
+async function draw(Plotly, chart, { figure, height, waiting }) {
+  const isNew = chart.data === undefined;
+  chart.setAttribute("aria-label", inWords(figure));
+  await Plotly.react(chart, figure.data, layoutOf(chart, figure, height, waiting), CONFIG);
+  if (isNew) widths.observe(chart);
+}
+
+function layoutOf(chart, { data, layout }, height, waiting) {
+  const colour = (name) => getComputedStyle(chart).getPropertyValue(name).trim();
+  const text = colour("--st-text-color");
+  const axis = { gridcolor: colour("--st-border-color"), zeroline: false, automargin: true };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: text, size: 15, family: colour("--st-font") },
+    margin: { l: 55, r: 36, t: 40, b: 45 }, // On the right, room for the buttons beside curves and legend.
+    hovermode: "closest",
+    hoverlabel: { bgcolor: colour("--st-secondary-background-color"), font: { color: text, size: 15 } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: text, activecolor: colour("--st-primary-color"), orientation: "v" },
+    annotations: data.some((trace) => trace.x?.length) ? [] : [inTheMiddle(waiting)],
+    ...layout,
+    height,
+    uirevision: "keep",
+    autosize: true,
+    xaxis: { ...axis, ...layout.xaxis },
+    yaxis: { ...axis, ...layout.yaxis },
+  };
+}
+
+function inTheMiddle(text) {
+  return { text, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 16 } };
+}
+
+// "Loss. training: 0.412 at 3." for those who cannot see the curves.
+function inWords({ data, layout }) {
+  const sentences = data
+    .filter((trace) => trace.x?.length)
+    .map((trace) => `${asText(trace.name ?? "")}: ${Number(trace.y.at(-1)?.toPrecision(3))} at ${trace.x.at(-1)}.`);
+  return [`Chart: ${asText(layout.title?.text ?? "")}.`, ...sentences].join(" ");
+}
+
+// Names come with their HTML escaped, for plotly.
+function asText(html) {
+  return new DOMParser().parseFromString(html, "text/html").body.textContent;
 }

@@ -3,6 +3,7 @@
 `st.plotly_chart` mounts a new chart at every change of data, and both are lost.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ _mount = st.components.v2.component(
 )
 
 
-def live_chart(figure: dict[str, Any], *, key: str, height: int) -> None:
+def live_chart(
+    figure: Mapping[str, Any], *, key: str, height: int, waiting: str = "The first point appears here."
+) -> None:
     """Draw `figure` (plotly's "data" and "layout"), `height` pixels high, as wide as there is room.
 
+    As long as no curve has a point, the empty axes say `waiting`.
     plotly reads a small part of HTML in names and labels: escape what people wrote with `html.escape`.
     """
-    _mount(data={"figure": figure, "height": height, "plotly": plotly_js.publish()}, key=key, height=height)
+    data = {"figure": dict(figure), "height": height, "waiting": waiting, "plotly": plotly_js.publish()}
+    _mount(data=data, key=key, height=height)

@@ -1,46 +1,82 @@
 // Draws data.blocks as a row of buttons. Buttons are kept from one call to the next, so that focus survives.
 
-const STATES = {
-  frozen: { mark: "❄\uFE0E", words: "frozen" },
-  trainable: { mark: "☀\uFE0E", words: "trainable" },
-  partly: { mark: "◐", words: "partly trainable" },
-};
+const WORDS = { frozen: "frozen", trainable: "trainable", partly: "partly trainable" };
+
+// The clicks on each drawing that the server has not answered yet: [number, block's name].
+const waiting = new WeakMap();
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector("ol.network");
   for (const [name, colour] of Object.entries(data.colours)) list.style.setProperty(`--${name}`, colour);
 
-  const names = data.blocks.map((block) => block.name);
-  if (names.join("\n") !== list.dataset.names) {
-    list.replaceChildren(...names.map(makeItem));
-    list.dataset.names = names.join("\n");
+  const names = JSON.stringify(data.blocks.map((block) => block.name));
+  if (names !== list.dataset.names) {
+    list.replaceChildren(...data.blocks.map(makeBlock));
+    list.firstElementChild?.prepend(makeEnd("pictures"));
+    list.lastElementChild?.append(makeEnd("classes"));
+    list.dataset.names = names;
+    list.style.setProperty("--least", `${widthFor(data.blocks)}rem`);
   }
+
+  const clicks = (waiting.get(list) ?? []).filter(([number]) => number > data.answered);
+  waiting.set(list, clicks);
+  const buttons = list.querySelectorAll("button");
   data.blocks.forEach((block, index) => {
-    const button = list.children[index].firstElementChild;
+    const button = buttons[index];
     button.onclick = () => {
-      show(button, block, block.trainable === 1 ? 0 : 1); // At once; the server's answer follows.
-      setTriggerValue("toggled", block.name);
+      if (data.disabled) return;
+      clicks.push([(clicks.at(-1)?.[0] ?? data.answered) + 1, block.name]);
+      setTriggerValue("toggled", clicks);
+      show(button, block, clicks, data.disabled);
     };
-    show(button, block, block.trainable);
+    show(button, block, clicks, data.disabled);
   });
 }
 
-function makeItem() {
+// Inside the first and the last block's item, so that it stays beside that block in whatever row it is.
+function makeEnd(word) {
+  const end = makePart(`end ${word}`);
+  end.append(makePart("mark"), word);
+  return end;
+}
+
+function makeBlock({ name }) {
   const item = document.createElement("li");
   const button = item.appendChild(document.createElement("button"));
   button.type = "button";
-  for (const part of ["mark", "name", "parameters"]) button.appendChild(document.createElement("span")).className = part;
+  button.append(makePart("mark"), makePart("name", name), makePart("parameters"), makePart("size"));
   return item;
 }
 
-function show(button, block, trainable) {
+function makePart(className, text = "") {
+  const part = document.createElement("span");
+  part.className = className;
+  part.textContent = text;
+  return part;
+}
+
+function show(button, block, clicks, disabled) {
+  const trainable = clicks
+    .filter(([, name]) => name === block.name)
+    .reduce((share) => (share === 1 ? 0 : 1), block.trainable);
   const state = trainable === 0 ? "frozen" : trainable === 1 ? "trainable" : "partly";
-  const { mark, words } = STATES[state];
   button.className = state;
   button.setAttribute("aria-pressed", state === "partly" ? "mixed" : String(state === "trainable"));
-  button.setAttribute("aria-label", `${block.name}, ${block.parameters} parameters, ${words}`);
-  button.title = `${block.name}: ${words}. Click to ${state === "trainable" ? "freeze" : "thaw"}.`;
-  button.querySelector(".mark").textContent = mark;
-  button.querySelector(".name").textContent = block.name;
+  button.setAttribute("aria-disabled", String(disabled)); // Not `disabled`, which would take the focus away.
+  button.setAttribute("aria-label", `${block.name}, ${block.parameters} parameters, ${WORDS[state]}`);
+  const hint = disabled ? "" : ` Click to ${state === "trainable" ? "freeze" : "thaw"}.`;
+  button.title = `${block.name}: ${WORDS[state]}.${hint}`;
   button.querySelector(".parameters").textContent = block.parameters;
+  button.querySelector(".size").style.setProperty("--share", sizeOf(block.count));
+}
+
+// Room for the longest name on one line, within limits: ten blocks of usual names fit beside the sidebar in one row.
+function widthFor(blocks) {
+  const longest = Math.max(...blocks.map((block) => block.name.length));
+  return Math.min(Math.max(4.1, 0.8 + 0.5 * longest), 6.3);
+}
+
+// 0 for no parameters, 1 for a billion: the same scale for every network.
+function sizeOf(count) {
+  return count > 0 ? Math.min(Math.log10(count) / 9, 1) : 0;
 }

@@ -70,7 +70,7 @@ def _view(block: Block, draft: Draft, classes: int) -> BlockView:
     paths = _paths(block)
     head = draft.chosen_backbone().head
     parameters = head.parameters(classes) if head.path in paths else block.parameters
-    return BlockView(block.name, short(parameters), len(paths & draft.layers) / len(paths))
+    return BlockView(block.name, short(parameters), len(paths & draft.layers) / len(paths), parameters)
 
 
 def _paths(block: Block) -> frozenset[str]:

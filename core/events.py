@@ -48,6 +48,19 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class FeaturesReady:
+    """The frozen part has been run, once, over `images` images: `numbers` are kept of each.
+
+    `seconds` is what computing them took, now or in the earlier run they are `reused` from.
+    """
+
+    images: int
+    numbers: int
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """Everything is loaded and the first step comes next. Counts are images, parameters and optimizer steps."""
 
@@ -112,7 +125,9 @@ class RunStopped:
     seconds: float
 
 
-Event = Notice | Progress | RunStarted | StepEnded | EpochEnded | ArtifactSaved | RunFinished | RunStopped
+Event = (
+    Notice | Progress | FeaturesReady | RunStarted | StepEnded | EpochEnded | ArtifactSaved | RunFinished | RunStopped
+)
 
 
 def name(event: Event | type[Event]) -> str:

@@ -96,6 +96,7 @@ class Recipe(_Settings):
     trainable     block names ("layer4") and layers inside blocks ("layer4.1.conv2"), or "all"
     image_size    side in pixels; None takes the weights' own
     device        "auto" takes a GPU where there is one
+    precision     "auto" computes in bfloat16 where the hardware does so natively
     """
 
     version: Literal[1] = 1
@@ -109,6 +110,7 @@ class Recipe(_Settings):
     batch_size: Annotated[Count, Field(ge=1, le=4096)] = 32
     seed: Annotated[Count, Field(ge=0, lt=2**63)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     optimizer: Optimizer = Adam()
     penalties: Penalties = Penalties()
 
@@ -127,6 +129,7 @@ EXPECTED = {
     "batch_size": "must be a whole number from 1 to 4,096",
     "seed": "must be a whole number from 0 to 9,223,372,036,854,775,807",
     "device": 'must be "auto", "cpu", "cuda" or "mps"',
+    "precision": 'must be "auto", "fp32" or "bf16"',
     "optimizer": 'must be a table whose name is "adam" or "sgd"',
     "optimizer.name": 'must be "adam" or "sgd"',
     "optimizer.lr": "must be a finite number above 0, such as 0.001",

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from core.events import EpochEnded, Notice, RunStarted, StepEnded
+from core.events import EpochEnded, FeaturesReady, Notice, RunStarted, StepEnded
 from core.runs.store import Store
 
 
 @dataclass(frozen=True)
 class History:
-    """`started` is None until the first step is near."""
+    """`started` is None until the first step is near, `features` where the whole network runs in every epoch."""
 
     started: RunStarted | None
+    features: FeaturesReady | None
     notices: tuple[str, ...]
     steps: tuple[StepEnded, ...]
     epochs: tuple[EpochEnded, ...]
@@ -25,6 +26,7 @@ def read(store: Store, run: int) -> History:
     events = [event for _, event in store.events(run)]
     return History(
         started=next((event for event in events if isinstance(event, RunStarted)), None),
+        features=next((event for event in events if isinstance(event, FeaturesReady)), None),
         notices=tuple(event.text for event in events if isinstance(event, Notice)),
         steps=tuple(store.steps(run)),
         epochs=tuple(event for event in events if isinstance(event, EpochEnded)),

@@ -35,7 +35,7 @@ def execute(store: Store, run: Run) -> Iterator[Event]:
 def _recorded(store: Store, run: Run) -> Iterator[Event]:
     recipe = check(to_settings(run.recipe))
     (home.run_folder(run.id) / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
-    job = train(recipe, home.weights_file(run.id))
+    job = train(recipe, home.weights_file(run.id), home.features_folder())
     pending: list[Event] = []
     written = time.monotonic()
     stop_sent = False

@@ -16,6 +16,11 @@ def database_url() -> str:
     return os.environ.get("THAW_DATABASE_URL") or f"sqlite:///{(home() / 'thaw.sqlite').as_posix()}"
 
 
+def features_folder() -> Path:
+    """Where the features of frozen network parts are kept, for all runs."""
+    return home() / "features"
+
+
 def run_folder(run: int) -> Path:
     """Where the files of a run are; made when it is not there yet."""
     folder = home() / "runs" / str(run)

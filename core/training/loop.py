@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from core.backbones.freeze import train_mode
-from core.data.samples import Batch, batches, load, order
-from core.data.transforms import evaluation
+from core.data.samples import Batch, batches, order
 from core.errors import Diverged
 from core.events import (
     ArtifactSaved,
@@ -27,11 +26,14 @@ from core.recipe import Recipe
 from core.training import checkpoint
 from core.training.divergence import LastFinite, demand_finite
 from core.training.objective import Tally, Terms, terms
+from core.training.precision import autocast
 from core.training.setup import Setup, prepare, started
 
 
-def train(recipe: Recipe, weights_file: Path) -> Generator[Event, None, None]:
+def train(recipe: Recipe, weights_file: Path, features_folder: Path | None = None) -> Generator[Event, None, None]:
     """Train what `recipe` describes and keep the best epoch's weights in `weights_file`.
+
+    With a `features_folder`, what the frozen part makes of the images is kept there, and it runs but once.
 
     The last event is RunFinished, or RunStopped after `throw(StopRequested())`. Raises BadData, BadImage, BadRecipe,
     WeightsUnavailable, or Diverged. When no epoch has ended by then, the newest weights whose loss was finite are kept.
@@ -40,7 +42,7 @@ def train(recipe: Recipe, weights_file: Path) -> Generator[Event, None, None]:
     history: list[EpochEnded] = []
     ending: type[RunFinished | RunStopped] = RunFinished
     try:
-        setup = yield from prepare(recipe)
+        setup = yield from prepare(recipe, features_folder)
         yield from fit(setup, history, weights_file)
     except StopRequested:
         ending = RunStopped
@@ -95,8 +97,8 @@ def training_pass(setup: Setup, last_finite: LastFinite, epoch: int) -> Generato
     train_mode(setup.model, setup.backbone, setup.layers)
     chosen = training_batches(setup, epoch)
     tally = Tally()
-    images = load(setup.split.train, chosen, evaluation(setup.preprocessing))
-    for step, batch in enumerate(images, start=(epoch - 1) * len(chosen) + 1):
+    inputs = setup.inputs(setup.split.train, chosen)
+    for step, batch in enumerate(inputs, start=(epoch - 1) * len(chosen) + 1):
         setup.optimizer.zero_grad()
         logits, labels, objective = forward(setup, batch)
         metrics = tally.add(objective, logits, labels)
@@ -113,7 +115,7 @@ def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]
     setup.model.eval()
     chosen = batches(range(len(setup.split.val)), setup.batch_size)
     tally = Tally()
-    for done, batch in enumerate(load(setup.split.val, chosen, evaluation(setup.preprocessing)), start=1):
+    for done, batch in enumerate(setup.inputs(setup.split.val, chosen), start=1):
         with torch.inference_mode():
             logits, labels, objective = forward(setup, batch)
             tally.add(objective, logits, labels)
@@ -124,9 +126,17 @@ def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]
 
 def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
-    images, labels = (tensor.to(setup.device) for tensor in batch)
-    logits = setup.model(images.contiguous(memory_format=torch.channels_last))
+    inputs, labels = batch
+    with autocast(setup.device, setup.precision):
+        logits = setup.network(*(_placed(tensor, setup.device) for tensor in inputs)).float()
+    labels = labels.to(setup.device)
     return logits, labels, terms(logits, labels, setup.weights, setup.recipe.penalties)
+
+
+def _placed(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device, and with the channels last where there are any."""
+    layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+    return tensor.to(device).contiguous(memory_format=layout)
 
 
 def training_batches(setup: Setup, epoch: int) -> list[list[int]]:

@@ -1,7 +1,8 @@
 """Everything a run needs before its first step: images, network, optimizer, device."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,19 +11,30 @@ from torch import nn, optim
 from core.backbones import catalogue, download
 from core.backbones.build import build
 from core.backbones.catalogue import Backbone, Preprocessing
-from core.backbones.freeze import freeze
-from core.data.folder import look
+from core.backbones.freeze import freeze, train_mode
+from core.data.folder import Example, look
+from core.data.samples import Batch, load
 from core.data.split import Split, split
+from core.data.transforms import evaluation
 from core.errors import BadRecipe, Fault
 from core.events import Event, Notice, Progress, RunStarted
 from core.recipe import Recipe
+from core.training.cut import cut, fold
+from core.training.features import features_of
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
+from core.training.precision import Precision, choose
+
+Inputs = Callable[[Sequence[Example], Sequence[Sequence[int]]], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the loop works with. `layers` are the trainable layers, `weights` those that penalties apply to."""
+    """What the loop works with. `layers` are the trainable layers, `weights` those that penalties apply to.
+
+    `inputs` gives the chosen batches of some examples, ready for `network`: images for the whole model, or features for
+    what follows its frozen part. Both share their modules with `model`.
+    """
 
     recipe: Recipe
     classes: tuple[str, ...]
@@ -31,14 +43,19 @@ class Setup:
     preprocessing: Preprocessing
     layers: frozenset[str]
     model: nn.Module
+    network: nn.Module
+    inputs: Inputs
     weights: list[nn.Parameter]
     optimizer: optim.Optimizer
     batch_size: int
     device: torch.device
+    precision: Precision
 
 
-def prepare(recipe: Recipe) -> Generator[Event, None, Setup]:
+def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, None, Setup]:
     """Load everything, saying on the way what takes long and what was done differently from what was asked.
+
+    With a `features_folder`, the frozen part runs here, once, and not in every epoch.
 
     Seeds torch's global generator, which draws the new head, random weights and dropout. Raises BadData, BadRecipe or
     WeightsUnavailable.
@@ -62,19 +79,37 @@ def prepare(recipe: Recipe) -> Generator[Event, None, Setup]:
     # With the channels last, convolutions on a CPU run about twice as fast.
     model = model.to(memory_format=torch.channels_last)
     freeze(model, layers)
+    train_mode(model, backbone, layers)
+    preprocessing = backbone.preprocessing.at(recipe.image_size)
+    precision = choose(recipe.precision, device)
+    network: nn.Module = model
+    inputs: Inputs = partial(load, evaluation(preprocessing))
+    halves = cut(model, preprocessing.crop) if features_folder else None
+    if halves and features_folder:
+        try:
+            everything = (*drawn.train, *drawn.val)
+            # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
+            prefix = halves.prefix if recipe.precision == "fp32" else fold(halves.prefix)
+            features = yield from features_of(prefix, everything, preprocessing, precision, features_folder)
+            network, inputs = halves.rest, features.load
+        except OSError as error:
+            yield Notice(f"Every epoch runs the whole network, because {features_folder} cannot be used: {error}.")
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
         recipe=recipe,
         classes=folder.classes,
         split=drawn,
         backbone=backbone,
-        preprocessing=backbone.preprocessing.at(recipe.image_size),
+        preprocessing=preprocessing,
         layers=layers,
         model=model,
+        network=network,
+        inputs=inputs,
         weights=penalised(model),
         optimizer=build_optimizer(recipe.optimizer, trainable),
         batch_size=batch_size,
         device=device,
+        precision=precision,
     )
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import UnknownRun
-from core.events import RunStarted
+from core.events import EpochEnded, FeaturesReady, RunStarted
 from core.runs.launch import fail_lost_runs
 from core.runs.store import Run
 from dashboard import charts, history
@@ -34,6 +34,8 @@ def _view(run_id: int, was_live: bool) -> None:
     said = history.read(store(), run_id)
     _headline(run)
     _progress(run, said)
+    if said.features and said.started:
+        st.caption(plain(cache_line(said.features, said.started, said.epochs)))
     for notice in said.notices:
         say("notice", notice)
     if run.message:
@@ -95,6 +97,21 @@ def _line(run: Run, said: History, started: RunStarted) -> str:
 
 def _epoch(said: History) -> int:
     return said.steps[-1].epoch if said.steps else 1
+
+
+def cache_line(features: FeaturesReady, started: RunStarted, epochs: tuple[EpochEnded, ...]) -> str:
+    """What running the frozen part once has brought; the saving is an estimate from the time that one pass took."""
+    took = f"{features.seconds:.1f} s"
+    made = f"reused (in an earlier run they took {took})" if features.reused else f"computed in {took}"
+    line = f"The frozen part ran once: {features.numbers:,} features × {features.images:,} images, {made}."
+    spent = sum(epoch.seconds for epoch in epochs)
+    if not spent:
+        return line
+    steps = started.steps_per_epoch * len(epochs) / spent
+    computed = 0.0 if features.reused else features.seconds
+    faster = (len(epochs) * features.seconds + spent) / (computed + spent)
+    saved = f"an estimated {faster:,.0f} times faster than running all of it in every epoch"
+    return f"{line} {steps:,.0f} steps per second; {saved}."
 
 
 def _seconds_left(said: History, started: RunStarted) -> float | None:

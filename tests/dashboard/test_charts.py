@@ -16,7 +16,7 @@ def metrics(loss: float, l2: float = 0.0) -> Metrics:
 def history(l2: float = 0.0) -> History:
     steps = tuple(StepEnded(n, (n + 1) // 2, 0.1, metrics(loss=8 / n, l2=l2)) for n in (1, 2, 3))
     epochs = (EpochEnded(1, metrics(6.0), metrics(5.0), 1.0, 8.0),)
-    return History(STARTED, (), steps, epochs)
+    return History(STARTED, None, (), steps, epochs)
 
 
 def test_steps_lie_on_the_axis_of_epochs() -> None:
@@ -41,5 +41,5 @@ def test_accuracy_is_between_nothing_and_everything() -> None:
 
 @pytest.mark.parametrize("chart", [loss_chart, accuracy_chart])
 def test_before_the_first_step_there_are_axes(chart: type) -> None:
-    figure = chart(History(None, (), (), ()))
+    figure = chart(History(None, None, (), (), ()))
     assert all(trace["x"] == [] for trace in figure["data"])

@@ -20,7 +20,7 @@ from tests.conftest import MakeFolder, result_of, small_recipe
 def test_loading_gives_the_same_predictions(make_folder: MakeFolder, tmp_path: Path, backbone: str) -> None:
     data = make_folder(a=4, b=4)
     file = tmp_path / "model.safetensors"
-    setup = result_of(prepare(small_recipe(data, backbone=backbone, trainable="all")))
+    setup = result_of(prepare(small_recipe(data, backbone=backbone, trainable="all"), None))
     about = (setup.recipe, setup.classes, setup.preprocessing)
     checkpoint.save(checkpoint.Checkpoint(*about, epoch=1, state=setup.model.state_dict()), file)
     pictures = sorted((data / "a").iterdir())
@@ -45,7 +45,7 @@ def test_what_was_learnt_is_in_the_file(make_folder: MakeFolder, tmp_path: Path)
 
 def test_weights_of_another_backbone_are_refused(make_folder: MakeFolder) -> None:
     recipe = small_recipe(make_folder(a=2, b=2))
-    setup = result_of(prepare(recipe))
+    setup = result_of(prepare(recipe, None))
     other = recipe.model_copy(update={"backbone": "resnet34"})
     mixed = checkpoint.Checkpoint(other, ("a", "b"), setup.preprocessing, 1, setup.model.state_dict())
     with pytest.raises(BadCheckpoint, match="do not fit resnet34"):
@@ -53,7 +53,7 @@ def test_weights_of_another_backbone_are_refused(make_folder: MakeFolder) -> Non
 
 
 def test_weights_for_other_classes_are_refused(make_folder: MakeFolder) -> None:
-    setup = result_of(prepare(small_recipe(make_folder(a=2, b=2))))
+    setup = result_of(prepare(small_recipe(make_folder(a=2, b=2)), None))
     mixed = checkpoint.Checkpoint(setup.recipe, ("a", "b", "c"), setup.preprocessing, 1, setup.model.state_dict())
     with pytest.raises(BadCheckpoint, match="do not fit"):
         restore(mixed)

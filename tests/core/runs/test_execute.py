@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from core.errors import RunFailed
-from core.events import EpochEnded, RunFinished, RunStarted, RunStopped, StepEnded
+from core.events import EpochEnded, FeaturesReady, RunFinished, RunStarted, RunStopped, StepEnded
 from core.recipe import read_toml
 from core.runs import home
 from core.runs.execute import execute
@@ -49,7 +49,7 @@ def test_a_finished_run_is_all_in_the_store(store: Store, make_folder: MakeFolde
     assert (ended.status, ended.message, ended.progress) == ("finished", None, None)
     assert store.steps(run.id) == [event for event in happened if isinstance(event, StepEnded)]
     kept = [event for _, event in store.events(run.id)]
-    assert isinstance(kept[0], RunStarted)
+    assert [type(event) for event in kept[:2]] == [FeaturesReady, RunStarted]
     assert isinstance(kept[-1], RunFinished)
     assert [e for e in kept if isinstance(e, EpochEnded)] == [e for e in happened if isinstance(e, EpochEnded)]
     assert home.weights_file(run.id).is_file()

@@ -77,7 +77,7 @@ def test_it_overfits_one_batch(make_folder: MakeFolder, weights_file: Path) -> N
 
 def test_gradients_reach_just_the_trainable_blocks(make_folder: MakeFolder) -> None:
     recipe = small_recipe(make_folder(a=4, b=4), trainable=["layer2", "layer4.1.conv2"], epochs=1)
-    setup = result_of(prepare(recipe))
+    setup = result_of(prepare(recipe, None))
     setup.model(torch.randn(2, 3, 32, 32)).sum().backward()
     reached = {name for name, parameter in setup.model.named_parameters() if parameter.grad is not None}
     assert reached == {

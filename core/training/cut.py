@@ -1,0 +1,179 @@
+"""Cut a network in two: the frozen prefix, which need run only once, and the rest, which is trained.
+
+A value belongs to the prefix when nothing trainable, and nothing random, had a part in it. The two halves are graphs
+over the model's own modules: training the rest trains the model.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torchvision
+from torch import Tensor, fx, nn
+from torch.fx.experimental.optimization import fuse
+from torchvision.models.feature_extraction import NodePathTracer
+from torchvision.ops import StochasticDepth
+
+WHOLE = (StochasticDepth,)
+"""Modules that are not looked into: traced, they would keep today's training mode for ever."""
+RANDOM = (nn.Dropout, StochasticDepth)
+
+Shapes = dict[fx.Node, tuple[int, ...] | None]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """`prefix` maps images (B, 3, H, W) to tensors with B first; `rest` maps those to logits (B, classes)."""
+
+    prefix: fx.GraphModule
+    rest: fx.GraphModule
+
+
+def cut(model: nn.Module, image_size: int) -> Cut | None:
+    """The largest frozen prefix of `model`, and the rest; None when training begins at the first layer.
+
+    The model must be frozen and in training mode as it will be trained (`core.backbones.freeze`): a dropout that is on
+    ends the prefix as a trainable layer does.
+    """
+    graph = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=list(WHOLE)).trace(model)
+    shapes = _shapes(model, graph, image_size)
+    prefix = _frozen(model, graph)
+    while unfit := {node for node in _frontier(graph, prefix, shapes) if not _is_batch(shapes[node])}:
+        prefix = _without(prefix, unfit)
+    frontier = _frontier(graph, prefix, shapes)
+    if not frontier or any(node.op == "placeholder" for node in frontier):
+        return None
+    return Cut(_upto(model, graph, frontier), _after(model, graph, frontier))
+
+
+def fold(prefix: fx.GraphModule) -> fx.GraphModule:
+    """The prefix with every BatchNorm made part of the convolution before it: faster, and the same but for rounding."""
+    folded = fuse(prefix, no_trace=True)
+    assert isinstance(folded, fx.GraphModule)
+    return folded
+
+
+def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> Shapes:
+    """The shape of what every node gives for a batch of two images; None for what is no tensor, such as a size."""
+    found: Shapes = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, node: fx.Node) -> object:
+            value = super().run_node(node)
+            found[node] = tuple(value.shape) if isinstance(value, Tensor) else None
+            return value
+
+    device = next(model.parameters()).device
+
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    with torch.inference_mode():
+        Recorder(fx.GraphModule(model, graph)).run(torch.zeros(2, 3, image_size, image_size, device=device))
+    for module, mode in modes:
+        module.training = mode
+    return found
+
+
+def _is_batch(shape: tuple[int, ...] | None) -> bool:
+    return shape is not None and shape[:1] == (2,)
+
+
+def _frozen(model: nn.Module, graph: fx.Graph) -> set[fx.Node]:
+    """The nodes in which nothing trainable and nothing random has a part, the images included."""
+    frozen: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op != "output" and all(source in frozen for source in node.all_input_nodes) and _is_still(model, node):
+            frozen.add(node)
+    return frozen
+
+
+def _is_still(model: nn.Module, node: fx.Node) -> bool:
+    """Whether the node itself has nothing to learn and nothing random in it."""
+    if node.op == "call_module":
+        module = model.get_submodule(str(node.target))
+        learns = any(parameter.requires_grad for parameter in module.parameters())
+        return not learns and not any(part.training and isinstance(part, RANDOM) for part in module.modules())
+    if node.op == "get_attr":
+        owner, _, name = str(node.target).rpartition(".")
+        value = getattr(model.get_submodule(owner), name)
+        return not (isinstance(value, nn.Parameter) and value.requires_grad)
+    return True
+
+
+def _depends_on_images(graph: fx.Graph) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "placeholder" or any(source in found for source in node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def _frontier(graph: fx.Graph, prefix: set[fx.Node], shapes: Shapes) -> list[fx.Node]:
+    """The tensors of the prefix that the rest reads, in the graph's order.
+
+    Sizes and what is computed from parameters alone are not among them: the rest computes those again.
+    """
+    images = _depends_on_images(graph)
+    frontier: set[fx.Node] = set()
+    seen: set[fx.Node] = set()
+    wanted = [source for node in graph.nodes if node not in prefix for source in node.all_input_nodes]
+    while wanted:
+        node = wanted.pop()
+        if node in seen or node not in prefix or node not in images:
+            continue
+        seen.add(node)
+        if shapes[node] is not None:
+            frontier.add(node)
+        else:
+            wanted += node.all_input_nodes
+    return [node for node in graph.nodes if node in frontier]
+
+
+def _without(prefix: set[fx.Node], nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """The prefix without `nodes` and without all that comes of them."""
+    dropped = set(nodes)
+    waiting = list(dropped)
+    while waiting:
+        for user in waiting.pop().users:
+            if user in prefix and user not in dropped:
+                dropped.add(user)
+                waiting.append(user)
+    return prefix - dropped
+
+
+def _upto(model: nn.Module, graph: fx.Graph, frontier: list[fx.Node]) -> fx.GraphModule:
+    """From the images to the frontier."""
+    needed = _ancestors(frontier)
+    half = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in graph.nodes:
+        if node in needed:
+            copies[node] = half.node_copy(node, copies.__getitem__)
+    half.output(tuple(copies[node] for node in frontier))
+    return fx.GraphModule(model, half)
+
+
+def _after(model: nn.Module, graph: fx.Graph, frontier: list[fx.Node]) -> fx.GraphModule:
+    """From the frontier to the logits."""
+    output = next(node for node in graph.nodes if node.op == "output")
+    needed = _ancestors([output], stop=set(frontier))
+    half = fx.Graph()
+    copies = {node: half.placeholder(f"feature_{number}") for number, node in enumerate(frontier)}
+    for node in graph.nodes:
+        if node in needed and node not in copies:
+            copies[node] = half.node_copy(node, copies.__getitem__)
+    return fx.GraphModule(model, half)
+
+
+def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node] | None = None) -> set[fx.Node]:
+    """`nodes` and all they come of; nothing that lies before a node of `stop`."""
+    found: set[fx.Node] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            if node not in (stop or ()):
+                waiting += node.all_input_nodes
+    return found

@@ -1,0 +1,172 @@
+"""The frozen part runs once: what it makes of every image is kept on disk, and training begins from there.
+
+Features lie under a key of everything they depend on: the images' contents, the pre-processing, the frozen part's code
+and weights, and the number format. A change of learning rate, optimizer, penalties or epochs so finds them again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from core.backbones.catalogue import Preprocessing
+from core.data.folder import Example
+from core.data.samples import Batch, batches, load
+from core.data.transforms import evaluation
+from core.events import Event, FeaturesReady, Progress
+from core.training.precision import Precision, autocast
+
+Array = NDArray[np.float32]
+BATCH = 32
+"""Images per pass through the frozen part."""
+LIMIT = int(float(os.environ.get("THAW_FEATURES_GB", 10)) * 1e9)
+"""Bytes that features may take on the disk before the oldest ones make room for new ones."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """`arrays` hold one row per image and tensor of the cut; `rows` says which row is whose."""
+
+    arrays: tuple[Array, ...]
+    rows: dict[Path, int]
+
+    def load(self, examples: Sequence[Example], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """The `chosen` batches one after the other: features (B, …) float32, labels (B) int64."""
+        for batch in chosen:
+            rows = [self.rows[examples[index].path] for index in batch]
+            labels = torch.tensor([examples[index].label for index in batch])
+            yield tuple(torch.from_numpy(array[rows]) for array in self.arrays), labels
+
+
+def features_of(
+    prefix: fx.GraphModule,
+    examples: Sequence[Example],
+    preprocessing: Preprocessing,
+    precision: Precision,
+    folder: Path,
+) -> Generator[Event, None, Features]:
+    """The features of all `examples`, out of `folder` or computed into it, with progress.
+
+    Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
+    full or `folder` cannot be written.
+    """
+    contents = {example.path: _sha256(example.path) for example in examples}
+    unique = {content: path for path, content in contents.items()}
+    key = _key(prefix, sorted(unique), preprocessing, precision)
+    rows = {path: sorted(unique).index(content) for path, content in contents.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / key
+    with FileLock(folder / f"{key}.lock"):
+        arrays = _read(kept)
+        reused = arrays is not None
+        if arrays is None:
+            shutil.rmtree(kept, ignore_errors=True)
+            make_room(folder, LIMIT)
+            sources = [Example(unique[content], 0) for content in sorted(unique)]
+            yield from _compute(prefix, sources, preprocessing, precision, kept)
+            arrays = _read(kept)
+        os.utime(kept)
+    if arrays is None:
+        raise OSError(f"the features in {kept} could not be read back")
+    numbers = sum(int(np.prod(array.shape[1:])) for array in arrays)
+    yield FeaturesReady(len(unique), numbers, _about(kept)["seconds"], reused)
+    return Features(arrays, rows)
+
+
+def _compute(
+    prefix: fx.GraphModule,
+    examples: Sequence[Example],
+    preprocessing: Preprocessing,
+    precision: Precision,
+    target: Path,
+) -> Generator[Event, None, None]:
+    """Run the frozen part over `examples` and move the result to `target`, whole, at the end."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as scratch, ExitStack() as open_files:
+        partial = Path(scratch) / "features"
+        partial.mkdir()
+        files: list[BinaryIO] = []
+        done = 0
+        for (images,), _labels in load(evaluation(preprocessing), examples, batches(range(len(examples)), BATCH)):
+            outputs = run_prefix(prefix, images, precision)
+            if not files:
+                paths = [partial / f"{number}.npy" for number in range(len(outputs))]
+                files = [open_files.enter_context(path.open("wb")) for path in paths]
+                for file, output in zip(files, outputs, strict=True):
+                    _write_header(file, (len(examples), *output.shape[1:]))
+            for file, output in zip(files, outputs, strict=True):
+                file.write(output.numpy().data)
+            done += len(images)
+            yield Progress("Running the frozen part once over every picture", done, len(examples))
+        open_files.close()
+        digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        about = {"files": digests, "seconds": time.monotonic() - begin}
+        (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        partial.replace(target)
+
+
+def run_prefix(prefix: fx.GraphModule, images: Tensor, precision: Precision) -> list[Tensor]:
+    """What the frozen part makes of `images` (B, 3, H, W): float32 tensors (B, …) on the CPU."""
+    device = next(prefix.parameters()).device
+    with torch.inference_mode(), autocast(device, precision):
+        outputs = prefix(images.to(device).contiguous(memory_format=torch.channels_last))
+    return [output.float().contiguous().cpu() for output in outputs]
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """The rows follow as plain writes: a full disk is then an OSError, where a mapped file would end the process."""
+    np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def make_room(folder: Path, limit: int) -> None:
+    """Delete the features that have not been used for longest, until all of them take at most `limit` bytes."""
+    kept = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    sizes = [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in kept]
+    while kept and sum(sizes) > limit:
+        shutil.rmtree(kept.pop(0), ignore_errors=True)
+        sizes.pop(0)
+
+
+def _read(folder: Path) -> tuple[Array, ...] | None:
+    """The arrays in `folder`, mapped and not read; None where there are none, or damaged ones."""
+    try:
+        files = _about(folder)["files"]
+        if any(_sha256(folder / name) != digest for name, digest in files.items()):
+            return None
+        return tuple(np.load(folder / f"{number}.npy", mmap_mode="r") for number in range(len(files)))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return about
+
+
+def _key(prefix: fx.GraphModule, contents: Sequence[str], preprocessing: Preprocessing, precision: Precision) -> str:
+    digest = hashlib.sha256()
+    for part in (contents, dataclasses.asdict(preprocessing), prefix.code, precision, "float32"):
+        digest.update(json.dumps(part).encode())
+    for name, tensor in sorted(prefix.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,87 @@
+"""The two halves make the whole, wherever the cut lies."""
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from core.backbones import catalogue
+from core.backbones.build import build
+from core.backbones.freeze import freeze, train_mode
+from core.training.cut import Cut, cut
+
+CUTS = [
+    ("mobilenet_v2", ["head"], 64),
+    ("mobilenet_v2", ["stage4"], 64),
+    ("squeezenet1_1", ["fire9", "head"], 64),
+    ("resnet18", ["layer3"], 64),
+    ("resnet18", ["layer4.1.conv2", "head"], 64),
+    ("vgg11", ["fc7", "head"], 64),
+    ("inception_v3", ["Mixed_6a", "head"], 80),
+    ("googlenet", ["head"], 64),
+    ("densenet121", ["features.denseblock3.denselayer5.conv1"], 64),
+    ("convnext_tiny", ["stage4", "head"], 64),
+    ("vit_b_32", ["layer12", "head"], 224),
+    ("vit_b_32", ["class_token"], 224),
+    ("swin_t", ["stage4", "head"], 64),
+    ("swin_v2_t", ["stage4"], 64),
+    ("maxvit_t", ["stage4", "head"], 224),
+    ("shufflenet_v2_x0_5", ["stage4", "head"], 64),
+    ("efficientnet_b0", ["stage6", "head"], 64),
+    ("regnet_y_400mf", ["stage4"], 64),
+    ("mnasnet0_5", ["stage5"], 64),
+    ("mobilenet_v3_small", ["hidden", "head"], 64),
+]
+
+
+def halves(name: str, trainable: list[str], size: int) -> tuple[nn.Module, Cut | None]:
+    backbone = catalogue.get(name)
+    torch.manual_seed(0)
+    model = build(backbone, 5, pretrained=False)
+    layers = catalogue.select(backbone, trainable)
+    freeze(model, layers)
+    train_mode(model, backbone, layers)
+    return model, cut(model, size)
+
+
+def parameters(graph: fx.GraphModule) -> set[int]:
+    return {id(parameter) for parameter in graph.parameters()}
+
+
+@pytest.mark.parametrize(("name", "trainable", "size"), CUTS, ids=[f"{name}-{at[0]}" for name, at, _ in CUTS])
+def test_prefix_then_rest_is_the_model(name: str, trainable: list[str], size: int) -> None:
+    model, found = halves(name, trainable, size)
+    assert found is not None
+    assert not any(parameter.requires_grad for parameter in found.prefix.parameters())
+    learning = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    assert learning <= parameters(found.rest)
+    images = torch.randn(3, 3, size, size)
+    model.eval()
+    with torch.inference_mode():
+        features: tuple[Tensor, ...] = found.prefix(images)
+        torch.testing.assert_close(found.rest(*features), model(images), rtol=0, atol=0)
+    assert all(feature.shape[0] == 3 for feature in features)
+
+
+def test_the_prefix_is_as_long_as_it_can_be() -> None:
+    for name, numbers in {"mobilenet_v2": 1280, "resnet18": 512, "vit_b_32": 768}.items():
+        _, found = halves(name, ["head"], 224 if name == "vit_b_32" else 64)
+        assert found is not None
+        size = 224 if name == "vit_b_32" else 64
+        with torch.inference_mode():
+            (feature,) = found.prefix(torch.zeros(1, 3, size, size))
+        assert feature.shape == (1, numbers)
+
+
+def test_dropout_that_is_on_stays_in_the_rest() -> None:
+    model, found = halves("mobilenet_v2", ["head"], 64)
+    assert found is not None
+    torch.manual_seed(0)
+    feature = torch.randn(4, 1280)
+    assert not torch.equal(found.rest(feature), found.rest(feature))
+    model.eval()
+    assert torch.equal(found.rest(feature), found.rest(feature))
+
+
+def test_training_from_the_first_layer_leaves_nothing_to_cut() -> None:
+    assert halves("resnet18", ["stem", "head"], 64)[1] is None
+    assert halves("vit_b_32", ["embedding"], 224)[1] is None

@@ -1,0 +1,157 @@
+"""Cached training gives the same numbers as uncached training, and the cache can be trusted."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.events import EpochEnded, Event, FeaturesReady, Notice, StepEnded
+from core.recipe import Recipe
+from core.training import checkpoint, features
+from core.training.features import make_room
+from core.training.loop import train
+from tests.conftest import MakeFolder, small_recipe
+
+Train = Callable[..., list[Event]]
+
+SAME_NUMBERS = [
+    ("mobilenet_v2", ["stage7", "conv", "head"], 64),
+    ("squeezenet1_1", ["fire9", "head"], 64),
+    ("resnet18", ["layer4", "head"], 64),
+    ("resnet18", ["layer2"], 64),
+    ("vgg11", ["head"], 32),
+    ("inception_v3", ["Mixed_7c", "head"], 80),
+    ("densenet121", ["dense4", "head"], 32),
+    ("convnext_tiny", ["stage4", "head"], 32),
+    ("vit_b_16", ["head"], 224),
+    ("swin_t", ["stage4", "norm", "head"], 32),
+]
+
+
+@pytest.fixture
+def weights_file(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def run(tmp_path: Path, weights_file: Path) -> Train:
+    """Trains with features kept in tmp_path."""
+
+    def trained(recipe: Recipe, cached: bool = True) -> list[Event]:
+        return list(train(recipe, weights_file, tmp_path / "features" if cached else None))
+
+    return trained
+
+
+def ready(events: list[Event]) -> FeaturesReady:
+    return next(event for event in events if isinstance(event, FeaturesReady))
+
+
+def losses(events: list[Event]) -> list[float]:
+    return [event.metrics.loss for event in events if isinstance(event, StepEnded)] + [
+        event.val.loss for event in events if isinstance(event, EpochEnded) and event.val
+    ]
+
+
+@pytest.mark.parametrize(("name", "trainable", "size"), SAME_NUMBERS, ids=[f"{n}-{t[0]}" for n, t, _ in SAME_NUMBERS])
+def test_the_same_numbers_as_without(
+    make_folder: MakeFolder,
+    run: Train,
+    weights_file: Path,
+    name: str,
+    trainable: list[str],
+    size: int,
+) -> None:
+    settings: dict[str, Any] = {
+        "optimizer": {"name": "sgd", "lr": 1e-3},
+        "penalties": {"l2": 1e-4},
+        "precision": "fp32",
+    }
+    recipe = small_recipe(make_folder(a=5, b=5), backbone=name, trainable=trainable, image_size=size, **settings)
+    uncached = run(recipe, cached=False)
+    expected = dict(checkpoint.load(weights_file).state)
+    cached = run(recipe)
+    assert not any(isinstance(event, FeaturesReady) for event in uncached)
+    assert ready(cached).reused is False
+    assert losses(cached) == pytest.approx(losses(uncached), rel=1e-5)
+    for key, tensor in checkpoint.load(weights_file).state.items():
+        torch.testing.assert_close(tensor, expected[key], rtol=1e-5, atol=1e-6)
+
+
+def test_another_optimizer_reuses_features_and_another_cut_does_not(make_folder: MakeFolder, run: Train) -> None:
+    data = make_folder(a=5, b=5)
+    assert ready(run(small_recipe(data))).reused is False
+    assert ready(run(small_recipe(data, optimizer={"name": "sgd"}, penalties={"l1": 1e-3}, epochs=1))).reused is True
+    assert ready(run(small_recipe(data, val_fraction=0.5, batch_size=3))).reused is True
+    assert ready(run(small_recipe(data, trainable=["layer4", "head"]))).reused is False
+    assert ready(run(small_recipe(data, image_size=40))).reused is False
+    assert ready(run(small_recipe(data, seed=1))).reused is False  # Other random weights.
+
+
+def test_a_changed_picture_is_noticed(make_folder: MakeFolder, run: Train) -> None:
+    data = make_folder(a=5, b=5)
+    first = ready(run(small_recipe(data)))
+    (data / "a" / "0.png").write_bytes((data / "b" / "0.png").read_bytes())
+    second = ready(run(small_recipe(data)))
+    assert second.reused is False
+    assert (first.images, second.images) == (10, 9)  # Equal pictures share a row.
+    assert first.numbers == 512
+
+
+def test_a_damaged_file_is_rebuilt(make_folder: MakeFolder, run: Train, tmp_path: Path) -> None:
+    recipe = small_recipe(make_folder(a=5, b=5))
+    expected = losses(run(recipe))
+    (file,) = (tmp_path / "features").rglob("0.npy")
+    damaged = bytearray(file.read_bytes())
+    damaged[-7] ^= 0xFF
+    file.write_bytes(damaged)
+    again = run(recipe)
+    assert ready(again).reused is False
+    assert losses(again) == expected
+    (about,) = (tmp_path / "features").rglob("about.json")
+    about.write_text("{", encoding="utf-8")
+    assert ready(run(recipe)).reused is False
+
+
+def test_a_full_disk_means_training_without_features(
+    make_folder: MakeFolder, run: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(features, "_write_header", full)
+    events = run(small_recipe(make_folder(a=5, b=5)))
+    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "No space left on device" in notice
+    assert any(isinstance(event, EpochEnded) for event in events)
+    assert [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()] == []
+
+
+def test_the_features_unused_for_longest_make_room(tmp_path: Path) -> None:
+    now = time.time()
+    for age, name in enumerate(["newest", "middle", "oldest"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.npy").write_bytes(bytes(100))
+        os.utime(tmp_path / name, (now - age, now - age))
+    make_room(tmp_path, limit=250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "newest"]
+
+
+def test_features_in_bfloat16_are_close(make_folder: MakeFolder, run: Train) -> None:
+    data = make_folder(a=5, b=5)
+    exact = run(small_recipe(data, precision="fp32", backbone="squeezenet1_1", weights="pretrained", image_size=64))
+    rounded = run(small_recipe(data, precision="bf16", backbone="squeezenet1_1", weights="pretrained", image_size=64))
+    assert losses(rounded) == pytest.approx(losses(exact), rel=0.1)
+    assert losses(rounded) != losses(exact)
+
+
+def test_nothing_but_the_kept_files_is_left(make_folder: MakeFolder, run: Train, tmp_path: Path) -> None:
+    run(small_recipe(make_folder(a=5, b=5)))
+    (kept,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+    assert sorted(path.name for path in kept.iterdir()) == ["0.npy", "about.json"]
+    assert json.loads((kept / "about.json").read_text(encoding="utf-8"))["seconds"] > 0

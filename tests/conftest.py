@@ -34,9 +34,10 @@ def result_of(generator: Generator[Any, None, Result]) -> Result:
 
 @pytest.fixture(autouse=True)
 def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes the runs of whoever runs the tests."""
+    """No test reads or writes the runs of whoever runs the tests, and no worker outlives its queue."""
     home = tmp_path / "thaw_home"
     monkeypatch.setenv("THAW_HOME", str(home))
+    monkeypatch.setenv("THAW_WORKER_IDLE", "0")
     monkeypatch.delenv("THAW_DATABASE_URL", raising=False)
     return home
 

@@ -16,6 +16,11 @@ def database_url() -> str:
     return os.environ.get("THAW_DATABASE_URL") or f"sqlite:///{(home() / 'thaw.sqlite').as_posix()}"
 
 
+def worker_lock() -> Path:
+    """Held by the one worker process that serves the queue."""
+    return home() / "worker.lock"
+
+
 def features_folder() -> Path:
     """Where the features of frozen network parts are kept, for all runs."""
     return home() / "features"

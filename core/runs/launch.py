@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
 from core.runs import home
 from core.runs.store import Store
@@ -37,7 +38,17 @@ def fail_lost_runs(store: Store) -> None:
             store.end(run.id, "failed", message=LOST)
 
 
-def start_worker() -> None:
+def ensure_worker() -> None:
+    """Have a worker serve the queue: start one unless there is one already."""
+    try:
+        with FileLock(home.worker_lock(), timeout=0):
+            pass
+    except Timeout:
+        return
+    _start_worker()
+
+
+def _start_worker() -> None:
     """Start a worker that outlives this process; what it prints goes to THAW_HOME/worker.log."""
     _started[:] = [worker for worker in _started if worker.poll() is None]
     with (home.home() / "worker.log").open("ab") as output:

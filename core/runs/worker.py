@@ -1,31 +1,66 @@
-"""The process that trains: `python -m core.runs.worker` works off the queue, one run after the other, and ends.
+"""The process that trains: `python -m core.runs.worker` works off the queue, one run after the other.
 
 It owes nothing to the dashboard that started it: it reads recipes from the store, writes events to the store, and goes
-on when the dashboard is closed.
+on when the dashboard is closed. When the queue is empty it stays for a while, with torch loaded, so that the next run
+begins at once.
 """
 
+import importlib
+import os
+import threading
+import time
 import traceback
 
-from filelock import FileLock
+import psutil
+from filelock import FileLock, Timeout
 
 from core.errors import RunFailed
 from core.runs import home
 from core.runs.launch import fail_lost_runs, identity
 from core.runs.store import Run, Store
 
+IDLE = float(os.environ.get("THAW_WORKER_IDLE", 600))
+"""Seconds without a run after which the process ends."""
+LOOK_EVERY = 0.05
+"""Seconds between two looks at an empty queue."""
+MEMORY = 4e9
+"""Bytes of memory above which the process does not wait for another run."""
+
 
 def main() -> None:
-    """Wait until no other worker of this THAW_HOME is at work, then carry out queued runs until none is left."""
+    """Serve the queue, unless another process of this THAW_HOME does.
+
+    A run that was queued while this process gave up its place may have found nobody else: hence the second look.
+    """
     store = Store(home.database_url())
-    with FileLock(home.home() / "worker.lock"):
-        fail_lost_runs(store)
-        while run := store.claim(identity()):
+    while True:
+        try:
+            with FileLock(home.worker_lock(), timeout=0):
+                serve(store)
+        except Timeout:
+            return
+        if not store.runs("queued"):
+            return
+
+
+def serve(store: Store) -> None:
+    """Carry out queued runs until there has been none for IDLE seconds."""
+    fail_lost_runs(store)
+    leave_at = time.monotonic() + IDLE
+    while True:
+        if run := store.claim(identity()):
             work_on(store, run)
+            leave_at = time.monotonic() + IDLE
+        elif time.monotonic() >= leave_at or psutil.Process().memory_info().rss > MEMORY:
+            return
+        else:
+            importlib.import_module("core.runs.execute")  # Brings torch along while nobody waits for it.
+            threading.Event().wait(LOOK_EVERY)
 
 
 def work_on(store: Store, run: Run) -> None:
     """Carry out one claimed run; what went wrong is in the store, and in the log that this process prints."""
-    # Imported here because it brings torch along: a worker that finds the queue empty ends within a blink.
+    # Imported here because it brings torch along: a worker that finds nothing to do ends within a blink.
     from core.runs.execute import execute
 
     print(f"run {run.id}: started", flush=True)

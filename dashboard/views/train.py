@@ -8,7 +8,7 @@ import streamlit as st
 from core.check import check
 from core.errors import BadRecipe, Fault, UnknownRun
 from core.recipe import Recipe
-from core.runs.launch import start_worker
+from core.runs.launch import ensure_worker
 from dashboard import draft
 from dashboard.panels import backbone, live, network, optimizer, pictures
 from dashboard.parts import say
@@ -20,6 +20,8 @@ DOUBLE_CLICK = 1.5
 
 def main() -> None:
     """Sidebar: the recipe. Main column: what goes in, the network, and what comes out."""
+    if draft.is_new():
+        ensure_worker()  # Loads torch while the person looks around.
     shown = opened_run()
     with st.sidebar:
         pictures.choose()
@@ -38,7 +40,7 @@ def main() -> None:
         say("error", str(fault))
     if pressed and recipe and not is_double_click(recipe):
         shown = store().queue(recipe)
-        start_worker()
+        ensure_worker()
         st.query_params["run"] = str(shown)
     if shown is None:
         st.info("Press **Train**: the curves of loss and accuracy grow here.", icon=":material/show_chart:")

@@ -25,7 +25,7 @@ def store() -> Store:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry per worker that a page wanted; none is started, so that a queued run stays queued."""
     wanted: list[str] = []
-    monkeypatch.setattr("core.runs.launch.start_worker", lambda: wanted.append("worker"))
+    monkeypatch.setattr("core.runs.launch.ensure_worker", lambda: wanted.append("worker"))
     return wanted
 
 

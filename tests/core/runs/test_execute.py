@@ -16,7 +16,7 @@ from core.events import EpochEnded, FeaturesReady, RunFinished, RunStarted, RunS
 from core.recipe import read_toml
 from core.runs import home
 from core.runs.execute import execute
-from core.runs.launch import LOST, fail_lost_runs, identity, start_worker
+from core.runs.launch import LOST, ensure_worker, fail_lost_runs, identity
 from core.runs.store import Run, Store
 from tests.conftest import MakeFolder, small_recipe
 
@@ -105,7 +105,7 @@ def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFol
     good = store.queue(small_recipe(data, epochs=1))
     bad = store.queue(small_recipe(data.with_name("missing"), epochs=1))
     last = store.queue(small_recipe(data, epochs=1))
-    start_worker()
+    ensure_worker()
     assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
     log = (home.home() / "worker.log").read_text(encoding="utf-8")
     assert f"run {last}: finished" in log
@@ -113,7 +113,7 @@ def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFol
 
 def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
     run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
-    start_worker()
+    ensure_worker()
     deadline = time.monotonic() + 60
     while not store.steps(run) and time.monotonic() < deadline:
         psutil.wait_procs(psutil.Process().children(), timeout=0.1)
@@ -153,3 +153,31 @@ def test_ctrl_c_stops_the_command_line_after_the_batch(store: Store, make_folder
     assert process.returncode == 0
     assert '"event": "run_stopped"' in last
     assert store.runs()[0].status == "stopped"
+
+
+def test_a_worker_waits_for_the_next_run_with_torch_loaded(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THAW_WORKER_IDLE", "60")
+    recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
+    first = store.queue(recipe)
+    ensure_worker()
+    worker = wait_until_ended(store, first).worker
+    assert worker is not None
+    process = psutil.Process(int(worker.split("/")[1]))
+    ensure_worker()
+    begin = time.monotonic()
+    second = store.queue(recipe)
+    ended = wait_until_ended(store, second)
+    assert (ended.status, ended.worker) == ("finished", worker)
+    assert time.monotonic() - begin < 3
+    process.terminate()
+    psutil.wait_procs([process], timeout=10)
+
+
+def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder) -> None:
+    recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
+    queued = [store.queue(recipe) for _ in range(4)]
+    for _ in range(3):
+        ensure_worker()
+    assert len({wait_until_ended(store, run).worker for run in queued}) == 1

@@ -23,6 +23,8 @@ IDLE = float(os.environ.get("THAW_WORKER_IDLE", 600))
 """Seconds without a run after which the process ends."""
 LOOK_EVERY = 0.05
 """Seconds between two looks at an empty queue."""
+LOAD_TORCH_AFTER = 2.0
+"""Seconds with an empty queue after which torch is loaded: a page that has just been opened is drawn first."""
 MEMORY = 4e9
 """Bytes of memory above which the process does not wait for another run."""
 
@@ -46,15 +48,17 @@ def main() -> None:
 def serve(store: Store) -> None:
     """Carry out queued runs until there has been none for IDLE seconds."""
     fail_lost_runs(store)
-    leave_at = time.monotonic() + IDLE
+    idle_since = time.monotonic()
     while True:
+        idle = time.monotonic() - idle_since
         if run := store.claim(identity()):
             work_on(store, run)
-            leave_at = time.monotonic() + IDLE
-        elif time.monotonic() >= leave_at or psutil.Process().memory_info().rss > MEMORY:
+            idle_since = time.monotonic()
+        elif idle >= IDLE or psutil.Process().memory_info().rss > MEMORY:
             return
         else:
-            importlib.import_module("core.runs.execute")  # Brings torch along while nobody waits for it.
+            if idle >= LOAD_TORCH_AFTER:
+                importlib.import_module("core.runs.execute")
             threading.Event().wait(LOOK_EVERY)
 
 

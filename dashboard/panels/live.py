@@ -34,8 +34,6 @@ def _view(run_id: int, was_live: bool) -> None:
     said = history.read(store(), run_id)
     _headline(run)
     _progress(run, said)
-    if said.features and said.started:
-        st.caption(plain(cache_line(said.features, said.started, said.epochs)))
     for notice in said.notices:
         say("notice", notice)
     if run.message:
@@ -45,6 +43,8 @@ def _view(run_id: int, was_live: bool) -> None:
         live_chart(charts.loss_chart(said), key=f"loss-{run_id}", height=CHART_HEIGHT)
     with right:
         live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
+    if said.features and said.started:
+        st.caption(plain(cache_line(said.features, said.started, said.epochs)))
     if was_live and not run.live:
         st.rerun()  # Draws the page once more, without a timer.
 

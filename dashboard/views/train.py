@@ -20,8 +20,7 @@ DOUBLE_CLICK = 1.5
 
 def main() -> None:
     """Sidebar: the recipe. Main column: what goes in, the network, and what comes out."""
-    if draft.is_new():
-        ensure_worker()  # Loads torch while the person looks around.
+    is_new = draft.is_new()
     shown = opened_run()
     with st.sidebar:
         pictures.choose()
@@ -46,6 +45,8 @@ def main() -> None:
         st.info("Press **Train**: the curves of loss and accuracy grow here.", icon=":material/show_chart:")
     else:
         live.show(shown)
+    if is_new:
+        ensure_worker()  # It loads torch while the person looks around.
 
 
 def opened_run() -> int | None:

@@ -1,33 +1,54 @@
 """What a run has said so far, read from the store and sorted by kind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from core.events import EpochEnded, FeaturesReady, Notice, RunStarted, StepEnded
-from core.runs.store import Store
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events import EpochEnded, FeaturesReady, Notice, RunStarted
+from core.runs.store import STEP_COLUMNS, Store
 
 
 @dataclass(frozen=True)
 class History:
-    """`started` is None until the first step is near, `features` where the whole network runs in every epoch."""
+    """`started` is None until the first step is near, `features` where the whole network runs in every epoch.
 
-    started: RunStarted | None
-    features: FeaturesReady | None
-    notices: tuple[str, ...]
-    steps: tuple[StepEnded, ...]
-    epochs: tuple[EpochEnded, ...]
+    `steps` is an array (steps, columns of STEP_COLUMNS); `last_event` is the row number of the newest event read.
+    """
 
-    def position(self, step: StepEnded) -> float:
-        """Where a step lies on an axis of epochs: the last step of epoch 2 lies at 2."""
-        return step.step / self.started.steps_per_epoch if self.started else 0.0
+    started: RunStarted | None = None
+    features: FeaturesReady | None = None
+    notices: tuple[str, ...] = ()
+    epochs: tuple[EpochEnded, ...] = ()
+    steps: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(STEP_COLUMNS))))
+    last_event: int = 0
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One measure of every step, in order."""
+        return self.steps[:, STEP_COLUMNS.index(name)]
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Where the steps lie on an axis of epochs: the last step of epoch 2 lies at 2."""
+        return self.column("step") / (self.started.steps_per_epoch if self.started else 1)
+
+    @property
+    def last_step(self) -> int:
+        """The number of the newest step; 0 before the first."""
+        return int(self.steps[-1, 0]) if len(self.steps) else 0
 
 
-def read(store: Store, run: int) -> History:
-    """The history of `run` as it is now."""
-    events = [event for _, event in store.events(run)]
+def read(store: Store, run: int, known: History | None = None) -> History:
+    """The history of `run` as it is now; only what is not `known` yet is read."""
+    known = known or History()
+    rows = store.events(run, after=known.last_event)
+    events = [event for _, event in rows]
+    new = store.steps(run, after=known.last_step)
     return History(
-        started=next((event for event in events if isinstance(event, RunStarted)), None),
-        features=next((event for event in events if isinstance(event, FeaturesReady)), None),
-        notices=tuple(event.text for event in events if isinstance(event, Notice)),
-        steps=tuple(store.steps(run)),
-        epochs=tuple(event for event in events if isinstance(event, EpochEnded)),
+        started=next((event for event in events if isinstance(event, RunStarted)), known.started),
+        features=next((event for event in events if isinstance(event, FeaturesReady)), known.features),
+        notices=known.notices + tuple(event.text for event in events if isinstance(event, Notice)),
+        epochs=known.epochs + tuple(event for event in events if isinstance(event, EpochEnded)),
+        steps=np.concatenate([known.steps, new]) if len(new) else known.steps,
+        last_event=rows[-1][0] if rows else known.last_event,
     )

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from core import events
 from core.errors import UnknownRun
-from core.events import EpochEnded, Event, Metrics, Progress, StepEnded
+from core.events import EpochEnded, Event, Progress, StepEnded
 from core.recipe import Recipe, parse, to_settings
 
 Status = Literal["queued", "running", "finished", "failed", "stopped"]
+STEP_COLUMNS = ("step", "epoch", "lr", "loss", "cross_entropy", "l1", "l2", "accuracy")
 LIVE: frozenset[Status] = frozenset({"queued", "running"})
 
 _tables = sa.MetaData()
@@ -52,7 +55,7 @@ _steps = sa.Table(
     sa.Column("run", sa.ForeignKey("runs.id"), primary_key=True),
     sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("epoch", sa.Integer, nullable=False),
-    *(sa.Column(name, sa.Float, nullable=False) for name in ("lr", "loss", "cross_entropy", "l1", "l2", "accuracy")),
+    *(sa.Column(name, sa.Float, nullable=False) for name in STEP_COLUMNS[2:]),
 )
 
 
@@ -170,15 +173,16 @@ class Store:
             rows = connection.execute(query).mappings().all()
         return [(row["id"], events.from_dict(row["name"], row["values"])) for row in rows]
 
-    def steps(self, run: int, after: int = 0) -> list[StepEnded]:
-        """The steps of a run in order, those numbered above `after`."""
-        query = sa.select(_steps).where(_steps.c.run == run, _steps.c.step > after).order_by(_steps.c.step)
+    def steps(self, run: int, after: int = 0) -> NDArray[np.float64]:
+        """The steps of a run in order, those numbered above `after`: an array (steps, columns of STEP_COLUMNS).
+
+        Numbers and not events, because a run may have a hundred thousand steps.
+        """
+        columns = [_steps.c[name] for name in STEP_COLUMNS]
+        query = sa.select(*columns).where(_steps.c.run == run, _steps.c.step > after).order_by(_steps.c.step)
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        return [
-            StepEnded(row.step, row.epoch, row.lr, Metrics(row.loss, row.cross_entropy, row.l1, row.l2, row.accuracy))
-            for row in rows
-        ]
+        return np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, len(STEP_COLUMNS))
 
     def close(self) -> None:
         """Give the connections back."""

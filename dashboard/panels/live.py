@@ -31,7 +31,7 @@ def show(run_id: int) -> None:
 def _view(run_id: int, was_live: bool) -> None:
     fail_lost_runs(store())
     run = store().run(run_id)
-    said = history.read(store(), run_id)
+    said = _history(run_id)
     _headline(run)
     _progress(run, said)
     for notice in said.notices:
@@ -47,6 +47,14 @@ def _view(run_id: int, was_live: bool) -> None:
         st.caption(plain(cache_line(said.features, said.started, said.epochs)))
     if was_live and not run.live:
         st.rerun()  # Draws the page once more, without a timer.
+
+
+def _history(run_id: int) -> History:
+    """What this session has read of the run already, and what has come since."""
+    known = st.session_state.get("history")
+    said = history.read(store(), run_id, known[1] if known and known[0] == run_id else None)
+    st.session_state["history"] = (run_id, said)
+    return said
 
 
 def _headline(run: Run) -> None:
@@ -79,8 +87,7 @@ def _progress(run: Run, said: History) -> None:
 def _share(run: Run, said: History, started: RunStarted) -> float:
     if run.status == "finished":
         return 1.0
-    done = said.steps[-1].step if said.steps else 0
-    return min(done / (started.epochs * started.steps_per_epoch), 1.0)
+    return min(said.last_step / (started.epochs * started.steps_per_epoch), 1.0)
 
 
 def _line(run: Run, said: History, started: RunStarted) -> str:
@@ -96,7 +103,7 @@ def _line(run: Run, said: History, started: RunStarted) -> str:
 
 
 def _epoch(said: History) -> int:
-    return said.steps[-1].epoch if said.steps else 1
+    return int(said.column("epoch")[-1]) if said.last_step else 1
 
 
 def cache_line(features: FeaturesReady, started: RunStarted, epochs: tuple[EpochEnded, ...]) -> str:
@@ -119,4 +126,4 @@ def _seconds_left(said: History, started: RunStarted) -> float | None:
     if not said.epochs:
         return None
     per_epoch = sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
-    return per_epoch * (started.epochs - said.position(said.steps[-1]))
+    return per_epoch * (started.epochs - float(said.positions[-1]))

@@ -1,8 +1,11 @@
 """The figures hold what the run has said, where it belongs."""
 
+import time
+
+import numpy as np
 import pytest
 
-from core.events import EpochEnded, Metrics, RunStarted, StepEnded
+from core.events import EpochEnded, Metrics, RunStarted
 from dashboard.charts import accuracy_chart, loss_chart
 from dashboard.history import History
 
@@ -14,9 +17,9 @@ def metrics(loss: float, l2: float = 0.0) -> Metrics:
 
 
 def history(l2: float = 0.0) -> History:
-    steps = tuple(StepEnded(n, (n + 1) // 2, 0.1, metrics(loss=8 / n, l2=l2)) for n in (1, 2, 3))
+    steps = [[n, (n + 1) // 2, 0.1, 8 / n, 8 / n - l2, 0.0, l2, n / 8] for n in (1, 2, 3)]
     epochs = (EpochEnded(1, metrics(6.0), metrics(5.0), 1.0, 8.0),)
-    return History(STARTED, None, (), steps, epochs)
+    return History(started=STARTED, epochs=epochs, steps=np.array(steps))
 
 
 def test_steps_lie_on_the_axis_of_epochs() -> None:
@@ -41,5 +44,19 @@ def test_accuracy_is_between_nothing_and_everything() -> None:
 
 @pytest.mark.parametrize("chart", [loss_chart, accuracy_chart])
 def test_before_the_first_step_there_are_axes(chart: type) -> None:
-    figure = chart(History(None, None, (), (), ()))
+    figure = chart(History())
     assert all(trace["x"] == [] for trace in figure["data"])
+
+
+def test_a_hundred_thousand_steps_are_thinned_and_keep_their_peaks() -> None:
+    steps = np.zeros((100_000, 8))
+    steps[:, 0] = np.arange(1, 100_001)
+    steps[:, 3] = np.random.default_rng(0).normal(1.0, 0.01, 100_000)
+    steps[41_234, 3] = 9.0
+    begin = time.perf_counter()
+    trace = loss_chart(History(started=STARTED, steps=steps))["data"][0]
+    assert time.perf_counter() - begin < 0.2
+    assert len(trace["x"]) == len(trace["y"]) == len(trace["customdata"]) == 1000
+    assert max(trace["y"]) == 9.0
+    assert trace["customdata"][trace["y"].index(9.0)] == 41_235
+    assert trace["customdata"][-1] == 100_000

@@ -47,7 +47,10 @@ def test_a_finished_run_is_all_in_the_store(store: Store, make_folder: MakeFolde
     happened = list(execute(store, run))
     ended = store.run(run.id)
     assert (ended.status, ended.message, ended.progress) == ("finished", None, None)
-    assert store.steps(run.id) == [event for event in happened if isinstance(event, StepEnded)]
+    said = [event for event in happened if isinstance(event, StepEnded)]
+    kept_steps = store.steps(run.id)
+    assert kept_steps[:, 0].tolist() == [event.step for event in said]
+    assert kept_steps[:, 3].tolist() == [event.metrics.loss for event in said]
     kept = [event for _, event in store.events(run.id)]
     assert [type(event) for event in kept[:2]] == [FeaturesReady, RunStarted]
     assert isinstance(kept[-1], RunFinished)
@@ -115,7 +118,7 @@ def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> No
     run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
     ensure_worker()
     deadline = time.monotonic() + 60
-    while not store.steps(run) and time.monotonic() < deadline:
+    while not len(store.steps(run)) and time.monotonic() < deadline:
         psutil.wait_procs(psutil.Process().children(), timeout=0.1)
     worker = store.run(run).worker
     assert worker is not None

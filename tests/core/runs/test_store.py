@@ -8,7 +8,7 @@ import pytest
 from core.errors import UnknownRun
 from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, StepEnded
 from core.recipe import parse
-from core.runs.store import Run, Store
+from core.runs.store import STEP_COLUMNS, Run, Store
 
 RECIPE = parse({"data": "photos", "trainable": ["head", "layer4.1"]})
 
@@ -71,12 +71,13 @@ def test_of_many_workers_each_gets_other_runs(tmp_path: Path) -> None:
 def test_readers_get_what_came_since_they_last_asked(store: Store) -> None:
     run = store.queue(RECIPE)
     store.append(run, [Notice("one"), step(1), step(2)])
-    assert [s.step for s in store.steps(run)] == [1, 2]
+    assert store.steps(run).tolist() == [[1, 1, 0.1, 1, 1, 0, 0, 0.5], [2, 1, 0.1, 0.5, 0.5, 0, 0, 0.5]]
     ((last, event),) = store.events(run)
     assert event == Notice("one")
     ended = EpochEnded(1, metrics(), None, 2.0, 50.0)
     store.append(run, [step(3), ended])
-    assert store.steps(run, after=2) == [step(3)]
+    assert store.steps(run, after=2)[:, STEP_COLUMNS.index("step")].tolist() == [3]
+    assert store.steps(run, after=3).shape == (0, len(STEP_COLUMNS))
     assert [event for _, event in store.events(run, after=last)] == [ended]
 
 

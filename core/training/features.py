@@ -65,9 +65,10 @@ def features_of(
     full or `folder` cannot be written.
     """
     contents = {example.path: _sha256(example.path) for example in examples}
-    unique = {content: path for path, content in contents.items()}
-    key = _key(prefix, sorted(unique), preprocessing, precision)
-    rows = {path: sorted(unique).index(content) for path, content in contents.items()}
+    unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
+    key = _key(prefix, list(unique), preprocessing, precision)
+    row_of = {content: row for row, content in enumerate(unique)}
+    rows = {path: row_of[content] for path, content in contents.items()}
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / key
     with FileLock(folder / f"{key}.lock"):
@@ -76,7 +77,7 @@ def features_of(
         if arrays is None:
             shutil.rmtree(kept, ignore_errors=True)
             make_room(folder, LIMIT)
-            sources = [Example(unique[content], 0) for content in sorted(unique)]
+            sources = [Example(path, 0) for path in unique.values()]
             yield from _compute(prefix, sources, preprocessing, precision, kept)
             arrays = _read(kept)
         os.utime(kept)
@@ -106,6 +107,7 @@ def _compute(
             if not files:
                 paths = [partial / f"{number}.npy" for number in range(len(outputs))]
                 files = [open_files.enter_context(path.open("wb")) for path in paths]
+                _demand_room(len(examples), outputs)
                 for file, output in zip(files, outputs, strict=True):
                     _write_header(file, (len(examples), *output.shape[1:]))
             for file, output in zip(files, outputs, strict=True):
@@ -130,6 +132,13 @@ def run_prefix(prefix: fx.GraphModule, images: Tensor, precision: Precision) -> 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     """The rows follow as plain writes: a full disk is then an OSError, where a mapped file would end the process."""
     np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def _demand_room(images: int, outputs: Sequence[Tensor]) -> None:
+    """Raises OSError when the features of all images would take more than LIMIT."""
+    size = images * sum(output[0].nbytes for output in outputs)
+    if size > LIMIT:
+        raise OSError(f"the features would take {size / 1e9:.1f} GB, and {LIMIT / 1e9:.1f} GB are allowed")
 
 
 def make_room(folder: Path, limit: int) -> None:

@@ -132,6 +132,16 @@ def test_a_full_disk_means_training_without_features(
     assert [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()] == []
 
 
+def test_features_beyond_the_limit_are_not_kept(
+    make_folder: MakeFolder, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "LIMIT", 10 * 512 * 4 - 1)
+    events = run(small_recipe(make_folder(a=5, b=5)))
+    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "every epoch runs the whole network" in notice.lower()
+    assert "are allowed" in notice
+
+
 def test_the_features_unused_for_longest_make_room(tmp_path: Path) -> None:
     now = time.time()
     for age, name in enumerate(["newest", "middle", "oldest"]):

@@ -97,6 +97,8 @@ class Recipe(_Settings):
     image_size    side in pixels; None takes the weights' own
     device        "auto" takes a GPU where there is one
     precision     "auto" computes in bfloat16 where the hardware does so natively
+    augment       how training pictures are varied: "flip", or "standard" for random crops, flips and light colours too
+    views         variations of each picture that are kept as features; 0 makes new ones in every epoch, and keeps none
     """
 
     version: Literal[1] = 1
@@ -111,6 +113,8 @@ class Recipe(_Settings):
     seed: Annotated[Count, Field(ge=0, lt=2**63)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    augment: Literal["none", "flip", "standard"] = "none"
+    views: Annotated[Count, Field(ge=0, le=64)] = 8
     optimizer: Optimizer = Adam()
     penalties: Penalties = Penalties()
 
@@ -130,6 +134,8 @@ EXPECTED = {
     "seed": "must be a whole number from 0 to 9,223,372,036,854,775,807",
     "device": 'must be "auto", "cpu", "cuda" or "mps"',
     "precision": 'must be "auto", "fp32" or "bf16"',
+    "augment": 'must be "none", "flip" or "standard"',
+    "views": "must be a whole number from 0 to 64",
     "optimizer": 'must be a table whose name is "adam" or "sgd"',
     "optimizer.name": 'must be "adam" or "sgd"',
     "optimizer.lr": "must be a finite number above 0, such as 0.001",

@@ -30,6 +30,8 @@ class Draft:
     epochs: int = 10
     batch_size: int = 32
     seed: int = 0
+    augment: str = "none"
+    views: int = 8
     optimizer: str = "adam"
     adam_lr: float = DEFAULT_LR["adam"]
     beta1: float = 0.9
@@ -62,6 +64,8 @@ class Draft:
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "seed": self.seed,
+            "augment": self.augment,
+            "views": self.views,
             "optimizer": adam if self.optimizer == "adam" else sgd,
             "penalties": {"l1": self.l1, "l2": self.l2},
         }
@@ -76,7 +80,7 @@ def from_recipe(recipe: Recipe) -> Draft:
     """The draft that would give `recipe` again."""
     chosen = catalogue.select(catalogue.get(recipe.backbone), recipe.trainable)
     same = {name: getattr(recipe, name) for name in ("data", "val_fraction", "backbone", "weights", "image_size")}
-    counts = {name: getattr(recipe, name) for name in ("epochs", "batch_size", "seed")}
+    counts = {name: getattr(recipe, name) for name in ("epochs", "batch_size", "seed", "augment", "views")}
     optimizer = recipe.optimizer
     draft = Draft(**same, **counts, layers=chosen, optimizer=optimizer.name, **recipe.penalties.model_dump())
     if optimizer.name == "adam":

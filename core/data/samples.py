@@ -2,19 +2,17 @@
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from core.data.decode import decode
-from core.data.folder import Example
-from core.data.transforms import Transform
-
 Batch = tuple[tuple[Tensor, ...], Tensor]
 """What goes into the network, one tensor for each of its inputs, and the labels."""
+
+Read = Callable[[int], Tensor]
+"""From an index to an image (3, H, W), ready for the network."""
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
@@ -35,22 +33,19 @@ def batches(indices: Sequence[int], size: int) -> list[list[int]]:
     return cut
 
 
-def load(transform: Transform, examples: Sequence[Example], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-    """Decode the `chosen` batches one after the other: images (B, 3, H, W) float32, labels (B) int64.
+def load(read: Read, labels: Sequence[int], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    """The `chosen` batches one after the other: images (B, 3, H, W) float32, labels (B) int64.
 
-    The next batch is decoded while the caller works on this one. Raises BadImage when a file cannot be read.
+    `read` gives the image of an index; the next batch is read while the caller works on this one. Raises BadImage when
+    a file cannot be read.
     """
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
 
         def begin(batch: Sequence[int]) -> list[Future[Tensor]]:
-            return [threads.submit(_image, transform, examples[index].path) for index in batch]
+            return [threads.submit(read, index) for index in batch]
 
         ahead = [begin(batch) for batch in chosen[:1]]
         for position, batch in enumerate(chosen):
             ahead += [begin(following) for following in chosen[position + 1 : position + 2]]
             images = torch.stack([image.result() for image in ahead.pop(0)])
-            yield (images,), torch.tensor([examples[index].label for index in batch])
-
-
-def _image(transform: Transform, path: Path) -> Tensor:
-    return transform(decode(path))
+            yield (images,), torch.tensor([labels[index] for index in batch])

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from core.backbones.catalogue import Preprocessing
+from core.data.decode import decode
 from core.data.folder import Example
 from core.data.samples import Batch, batches, load
-from core.data.transforms import evaluation
+from core.data.transforms import Transform, augmentation, evaluation
 from core.events import Event, FeaturesReady, Progress
 from core.training.precision import Precision, autocast
 
@@ -39,36 +40,49 @@ LIMIT = int(float(os.environ.get("THAW_FEATURES_GB", 10)) * 1e9)
 
 @dataclass(frozen=True)
 class Features:
-    """`arrays` hold one row per image and tensor of the cut; `rows` says which row is whose."""
+    """`arrays` hold a row for each look at each picture, a tensor of the cut each.
+
+    `rows` says where the looks at a picture begin: first the plain one, then its variations.
+    """
 
     arrays: tuple[Array, ...]
     rows: dict[Path, int]
 
-    def load(self, examples: Sequence[Example], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        """The `chosen` batches one after the other: features (B, …) float32, labels (B) int64."""
+    def load(self, looks: Sequence[tuple[Example, int]], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """The `chosen` batches of `looks` (a picture and the number of its variation, 0 for the plain one)."""
         for batch in chosen:
-            rows = [self.rows[examples[index].path] for index in batch]
-            labels = torch.tensor([examples[index].label for index in batch])
+            rows = [self.rows[example.path] + view for example, view in (looks[index] for index in batch)]
+            labels = torch.tensor([looks[index][0].label for index in batch])
             yield tuple(torch.from_numpy(array[rows]) for array in self.arrays), labels
 
 
+@dataclass(frozen=True)
+class Looks:
+    """What the frozen part sees of each picture: the plain one, and `views` variations in the way of `augment`."""
+
+    preprocessing: Preprocessing
+    augment: str
+    views: int
+
+    def transforms(self, content: str) -> list[Transform]:
+        """Of a picture with that hash, the plain one first."""
+        keys = [f"{content}/{view}" for view in range(self.views)]
+        varied = [augmentation(self.preprocessing, self.augment, key) for key in keys]
+        return [evaluation(self.preprocessing), *varied]
+
+
 def features_of(
-    prefix: fx.GraphModule,
-    examples: Sequence[Example],
-    preprocessing: Preprocessing,
-    precision: Precision,
-    folder: Path,
+    prefix: fx.GraphModule, paths: Sequence[Path], looks: Looks, precision: Precision, folder: Path
 ) -> Generator[Event, None, Features]:
-    """The features of all `examples`, out of `folder` or computed into it, with progress.
+    """The features of all pictures at `paths`, out of `folder` or computed into it, with progress.
 
     Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
     full or `folder` cannot be written.
     """
-    contents = {example.path: _sha256(example.path) for example in examples}
+    contents = {path: _sha256(path) for path in paths}
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
-    key = _key(prefix, list(unique), preprocessing, precision)
-    row_of = {content: row for row, content in enumerate(unique)}
-    rows = {path: row_of[content] for path, content in contents.items()}
+    key = _key(prefix, list(unique), looks, precision)
+    row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / key
     with FileLock(folder / f"{key}.lock"):
@@ -77,48 +91,50 @@ def features_of(
         if arrays is None:
             shutil.rmtree(kept, ignore_errors=True)
             make_room(folder, LIMIT)
-            sources = [Example(path, 0) for path in unique.values()]
-            yield from _compute(prefix, sources, preprocessing, precision, kept)
+            yield from _compute(prefix, unique, looks, precision, kept)
             arrays = _read(kept)
         os.utime(kept)
     if arrays is None:
         raise OSError(f"the features in {kept} could not be read back")
     numbers = sum(int(np.prod(array.shape[1:])) for array in arrays)
-    yield FeaturesReady(len(unique), numbers, _about(kept)["seconds"], reused)
-    return Features(arrays, rows)
+    images = len(unique) * (1 + looks.views)
+    yield FeaturesReady(images, numbers, _about(kept)["seconds"], reused)
+    return Features(arrays, {path: row_of[content] for path, content in contents.items()})
 
 
 def _compute(
-    prefix: fx.GraphModule,
-    examples: Sequence[Example],
-    preprocessing: Preprocessing,
-    precision: Precision,
-    target: Path,
+    prefix: fx.GraphModule, pictures: Mapping[str, Path], looks: Looks, precision: Precision, target: Path
 ) -> Generator[Event, None, None]:
-    """Run the frozen part over `examples` and move the result to `target`, whole, at the end."""
+    """Run the frozen part over `pictures` (by their hash) and move the result to `target`, whole, at the end."""
     begin = time.monotonic()
+    sources = [(path, transform) for content, path in pictures.items() for transform in looks.transforms(content)]
+    chosen = batches(range(len(sources)), BATCH)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
         files: list[BinaryIO] = []
         done = 0
-        for (images,), _labels in load(evaluation(preprocessing), examples, batches(range(len(examples)), BATCH)):
+        for (images,), _labels in load(lambda index: _seen(*sources[index]), [0] * len(sources), chosen):
             outputs = run_prefix(prefix, images, precision)
             if not files:
                 paths = [partial / f"{number}.npy" for number in range(len(outputs))]
                 files = [open_files.enter_context(path.open("wb")) for path in paths]
-                _demand_room(len(examples), outputs)
+                _demand_room(len(sources), outputs)
                 for file, output in zip(files, outputs, strict=True):
-                    _write_header(file, (len(examples), *output.shape[1:]))
+                    _write_header(file, (len(sources), *output.shape[1:]))
             for file, output in zip(files, outputs, strict=True):
                 file.write(output.numpy().data)
             done += len(images)
-            yield Progress("Running the frozen part once over every picture", done, len(examples))
+            yield Progress("Running the frozen part once over every picture", done, len(sources))
         open_files.close()
         digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         about = {"files": digests, "seconds": time.monotonic() - begin}
         (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
         partial.replace(target)
+
+
+def _seen(path: Path, transform: Transform) -> Tensor:
+    return transform(decode(path))
 
 
 def run_prefix(prefix: fx.GraphModule, images: Tensor, precision: Precision) -> list[Tensor]:
@@ -166,9 +182,9 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _key(prefix: fx.GraphModule, contents: Sequence[str], preprocessing: Preprocessing, precision: Precision) -> str:
+def _key(prefix: fx.GraphModule, contents: Sequence[str], looks: Looks, precision: Precision) -> str:
     digest = hashlib.sha256()
-    for part in (contents, dataclasses.asdict(preprocessing), prefix.code, precision, "float32"):
+    for part in (contents, dataclasses.asdict(looks), prefix.code, precision, "float32"):
         digest.update(json.dumps(part).encode())
     for name, tensor in sorted(prefix.state_dict().items()):
         digest.update(name.encode())

@@ -97,7 +97,7 @@ def training_pass(setup: Setup, last_finite: LastFinite, epoch: int) -> Generato
     train_mode(setup.model, setup.backbone, setup.layers)
     chosen = training_batches(setup, epoch)
     tally = Tally()
-    inputs = setup.inputs(setup.split.train, chosen)
+    inputs = setup.inputs.training(chosen, epoch)
     for step, batch in enumerate(inputs, start=(epoch - 1) * len(chosen) + 1):
         setup.optimizer.zero_grad()
         logits, labels, objective = forward(setup, batch)
@@ -115,7 +115,7 @@ def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]
     setup.model.eval()
     chosen = batches(range(len(setup.split.val)), setup.batch_size)
     tally = Tally()
-    for done, batch in enumerate(setup.inputs(setup.split.val, chosen), start=1):
+    for done, batch in enumerate(setup.inputs.validation(chosen), start=1):
         with torch.inference_mode():
             logits, labels, objective = forward(setup, batch)
             tally.add(objective, logits, labels)
@@ -128,7 +128,7 @@ def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
     inputs, labels = batch
     with autocast(setup.device, setup.precision):
-        logits = setup.network(*(_placed(tensor, setup.device) for tensor in inputs)).float()
+        logits = setup.inputs.network(*(_placed(tensor, setup.device) for tensor in inputs)).float()
     labels = labels.to(setup.device)
     return logits, labels, terms(logits, labels, setup.weights, setup.recipe.penalties)
 

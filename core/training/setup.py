@@ -1,8 +1,7 @@
 """Everything a run needs before its first step: images, network, optimizer, device."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,28 +11,22 @@ from core.backbones import catalogue, download
 from core.backbones.build import build
 from core.backbones.catalogue import Backbone, Preprocessing
 from core.backbones.freeze import freeze, train_mode
-from core.data.folder import Example, look
-from core.data.samples import Batch, load
+from core.data.folder import look
 from core.data.split import Split, split
-from core.data.transforms import evaluation
 from core.errors import BadRecipe, Fault
 from core.events import Event, Notice, Progress, RunStarted
 from core.recipe import Recipe
-from core.training.cut import cut, fold
-from core.training.features import features_of
+from core.training.inputs import Inputs, prepare_inputs
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
 from core.training.precision import Precision, choose
-
-Inputs = Callable[[Sequence[Example], Sequence[Sequence[int]]], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
 class Setup:
     """What the loop works with. `layers` are the trainable layers, `weights` those that penalties apply to.
 
-    `inputs` gives the chosen batches of some examples, ready for `network`: images for the whole model, or features for
-    what follows its frozen part. Both share their modules with `model`.
+    `inputs` holds the network that is trained, which shares its modules with `model`, and what goes into it.
     """
 
     recipe: Recipe
@@ -43,7 +36,6 @@ class Setup:
     preprocessing: Preprocessing
     layers: frozenset[str]
     model: nn.Module
-    network: nn.Module
     inputs: Inputs
     weights: list[nn.Parameter]
     optimizer: optim.Optimizer
@@ -82,18 +74,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     train_mode(model, backbone, layers)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
     precision = choose(recipe.precision, device)
-    network: nn.Module = model
-    inputs: Inputs = partial(load, evaluation(preprocessing))
-    halves = cut(model, preprocessing.crop) if features_folder else None
-    if halves and features_folder:
-        try:
-            everything = (*drawn.train, *drawn.val)
-            # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
-            prefix = halves.prefix if recipe.precision == "fp32" else fold(halves.prefix)
-            features = yield from features_of(prefix, everything, preprocessing, precision, features_folder)
-            network, inputs = halves.rest, features.load
-        except OSError as error:
-            yield Notice(f"Every epoch runs the whole network, because {features_folder} cannot be used: {error}.")
+    inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, precision, features_folder)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
         recipe=recipe,
@@ -103,7 +84,6 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         preprocessing=preprocessing,
         layers=layers,
         model=model,
-        network=network,
         inputs=inputs,
         weights=penalised(model),
         optimizer=build_optimizer(recipe.optimizer, trainable),

@@ -22,6 +22,7 @@ def choose() -> None:
         _sgd()
     _penalties()
     _length()
+    _augmentation()
 
 
 def _adam() -> None:
@@ -60,6 +61,26 @@ def _length() -> None:
         help="Side of the square that the network sees, in pixels; smaller is faster. Empty: the weights' own.",
         **bind("image_size"),
     )
+
+
+def _augmentation() -> None:
+    draft = current()
+    st.segmented_control(
+        "Variation",
+        ["none", "flip", "standard"],
+        format_func={"none": "None", "flip": "Flip", "standard": "Standard"}.__getitem__,
+        required=True,
+        width="stretch",
+        help="Vary training pictures, so that there seem to be more: mirrored, or with crops and colours varied too.",
+        **bind("augment"),
+    )
+    if draft.augment == "none":
+        return
+    st.number_input("Variations kept", 0, 64, help="Of each picture; 0 makes new ones every epoch.", **bind("views"))
+    if draft.views:
+        st.caption(f"The frozen part runs once, over {1 + draft.views} looks at each picture.")
+    else:
+        st.caption("Every epoch runs the whole network over new variations, which takes longest.")
 
 
 def _number(label: str, name: str, sentence: str, step: float) -> None:

@@ -44,6 +44,9 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"image_size": 9}, "image_size", "from 10 to 1024"),
     ({"seed": -1}, "seed", "from 0"),
     ({"device": "tpu"}, "device", '"auto", "cpu"'),
+    ({"precision": "fp16"}, "precision", '"auto", "fp32" or "bf16"'),
+    ({"augment": "mirror"}, "augment", '"none", "flip" or "standard"'),
+    ({"views": -1}, "views", "from 0 to 64"),
     ({"version": 2}, "version", "must be 1"),
     ({"data": ""}, "data", "one folder of pictures per class"),
 ]

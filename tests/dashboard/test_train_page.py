@@ -53,6 +53,17 @@ def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:
     assert (run.recipe.backbone, run.recipe.penalties.l2) == ("squeezenet1_1", 0.001)
 
 
+def test_variations_say_what_they_cost(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.session_state["draft"].augment = "standard"
+    test.run()
+    assert "over 9 looks at each picture" in "".join(caption.value for caption in test.caption)
+    test.number_input(key="draft.views").set_value(0).run()
+    assert "Every epoch runs the whole network" in "".join(caption.value for caption in test.caption)
+    press_train(test)
+    assert (store.runs()[0].recipe.augment, store.runs()[0].recipe.views) == ("standard", 0)
+
+
 def test_toggles_freeze_and_thaw_blocks_and_layers(open_page: OpenPage, store: Store) -> None:
     test = open_page()
     test.toggle(key="show layers").set_value(True).run()

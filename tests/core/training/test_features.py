@@ -165,3 +165,36 @@ def test_nothing_but_the_kept_files_is_left(make_folder: MakeFolder, run: Train,
     (kept,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
     assert sorted(path.name for path in kept.iterdir()) == ["0.npy", "about.json"]
     assert json.loads((kept / "about.json").read_text(encoding="utf-8"))["seconds"] > 0
+
+
+def test_variations_are_kept_and_drawn_from(make_folder: MakeFolder, run: Train) -> None:
+    data = make_folder(a=5, b=5)
+    plain = run(small_recipe(data))
+    varied = run(small_recipe(data, augment="standard", views=3, epochs=3))
+    assert ready(varied).images == 10 * (1 + 3)
+    assert losses(varied) != losses(plain)
+    again = run(small_recipe(data, augment="standard", views=3, epochs=3))
+    assert ready(again).reused is True
+    assert losses(again) == losses(varied)
+    assert ready(run(small_recipe(data, augment="flip", views=3))).reused is False
+
+
+def test_variations_are_for_training_only(make_folder: MakeFolder, run: Train) -> None:
+    """With a learning rate that changes nothing, validation shows that it sees the pictures as they are."""
+    data = make_folder(a=5, b=5)
+
+    def validation(**settings: Any) -> float:
+        events = run(small_recipe(data, optimizer={"lr": 1e-30}, epochs=1, precision="fp32", **settings))
+        return next(event.val.loss for event in events if isinstance(event, EpochEnded) and event.val)
+
+    assert validation(augment="standard", views=2) == pytest.approx(validation(), rel=1e-6)
+    assert validation(augment="standard", views=0) == pytest.approx(validation(), rel=1e-6)
+
+
+def test_no_kept_variations_means_new_ones_in_every_epoch(make_folder: MakeFolder, run: Train) -> None:
+    recipe = small_recipe(make_folder(a=5, b=5), augment="standard", views=0, optimizer={"lr": 1e-30}, batch_size=8)
+    events = run(recipe)
+    assert not any(isinstance(event, FeaturesReady) for event in events)
+    first, second = [event.metrics.loss for event in events if isinstance(event, StepEnded)]
+    assert first != pytest.approx(second, rel=1e-4)
+    assert losses(run(recipe)) == losses(events)

@@ -1,0 +1,92 @@
+"""Where the network's inputs come from: pictures for all of it, or features for what follows its frozen part."""
+
+import random
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from core.backbones.catalogue import Preprocessing
+from core.data.decode import decode
+from core.data.folder import Example
+from core.data.samples import Batch, load
+from core.data.split import Split
+from core.data.transforms import augmentation, evaluation
+from core.events import Event, Notice
+from core.recipe import Recipe
+from core.training.cut import cut, fold
+from core.training.features import Looks, features_of
+from core.training.precision import Precision
+
+Chosen = Sequence[Sequence[int]]
+"""Batches of indices."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """`training(chosen, epoch)` and `validation(chosen)` give batches that `network` takes."""
+
+    network: nn.Module
+    training: Callable[[Chosen, int], Iterator[Batch]]
+    validation: Callable[[Chosen], Iterator[Batch]]
+
+
+def prepare_inputs(
+    model: nn.Module,
+    recipe: Recipe,
+    split: Split,
+    preprocessing: Preprocessing,
+    precision: Precision,
+    folder: Path | None,
+) -> Generator[Event, None, Inputs]:
+    """Features where the recipe allows them and `folder` can keep them, pictures otherwise.
+
+    Pictures it is when training begins at the first layer, or when every epoch shall see new variations.
+    """
+    always_new = recipe.augment != "none" and recipe.views == 0
+    halves = None if folder is None or always_new else cut(model, preprocessing.crop)
+    if folder is None or halves is None:
+        return from_pictures(model, recipe, split, preprocessing)
+    views = 0 if recipe.augment == "none" else recipe.views
+    looks = Looks(preprocessing, recipe.augment, views)
+    # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
+    prefix = halves.prefix if recipe.precision == "fp32" else fold(halves.prefix)
+    paths = [example.path for example in (*split.train, *split.val)]
+    try:
+        features = yield from features_of(prefix, paths, looks, precision, folder)
+    except OSError as error:
+        yield Notice(f"Every epoch runs the whole network, because {folder} cannot be used: {error}.")
+        return from_pictures(model, recipe, split, preprocessing)
+
+    def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
+        draw = random.Random(f"{recipe.seed}/{epoch}/views")
+        return features.load([(example, draw.randint(1, views) if views else 0) for example in split.train], chosen)
+
+    def validation(chosen: Chosen) -> Iterator[Batch]:
+        return features.load([(example, 0) for example in split.val], chosen)
+
+    return Inputs(halves.rest, training, validation)
+
+
+def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
+    """Decoded anew in every epoch, and varied anew where the recipe augments."""
+    plain = evaluation(preprocessing)
+
+    def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
+        def read(index: int) -> Tensor:
+            if recipe.augment == "none":
+                return plain(decode(split.train[index].path))
+            key = f"{recipe.seed}/{epoch}/{index}"
+            return augmentation(preprocessing, recipe.augment, key)(decode(split.train[index].path))
+
+        return load(read, _labels(split.train), chosen)
+
+    def validation(chosen: Chosen) -> Iterator[Batch]:
+        return load(lambda index: plain(decode(split.val[index].path)), _labels(split.val), chosen)
+
+    return Inputs(model, training, validation)
+
+
+def _labels(examples: Sequence[Example]) -> list[int]:
+    return [example.label for example in examples]

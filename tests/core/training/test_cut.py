@@ -6,6 +6,7 @@ from torch import Tensor, fx, nn
 
 from core.backbones import catalogue
 from core.backbones.build import build
+from core.backbones.construct import construct, parameters_on_meta
 from core.backbones.freeze import freeze, train_mode
 from core.training.cut import Cut, cut
 
@@ -60,6 +61,25 @@ def test_prefix_then_rest_is_the_model(name: str, trainable: list[str], size: in
         features: tuple[Tensor, ...] = found.prefix(images)
         torch.testing.assert_close(found.rest(*features), model(images), rtol=0, atol=0)
     assert all(feature.shape[0] == 3 for feature in features)
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_backbone_can_be_cut_in_the_middle(name: str) -> None:
+    """On the meta device, where neither memory nor arithmetic is needed: shapes, and who learns."""
+    backbone = catalogue.get(name)
+    size = backbone.preprocessing.crop
+    with parameters_on_meta():
+        model = construct(name, size, initialise=False).to("meta")
+    layers = catalogue.select(backbone, [backbone.blocks[len(backbone.blocks) // 2].name])
+    freeze(model, layers)
+    train_mode(model, backbone, layers)
+    found = cut(model, size)
+    assert found is not None
+    assert {id(parameter) for parameter in model.parameters() if parameter.requires_grad} <= parameters(found.rest)
+    assert not any(parameter.requires_grad for parameter in found.prefix.parameters())
+    features = found.prefix(torch.zeros(3, 3, size, size, device="meta"))
+    assert all(feature.shape[0] == 3 for feature in features)
+    assert found.rest(*features).shape == (3, 1000)
 
 
 def test_the_prefix_is_as_long_as_it_can_be() -> None:

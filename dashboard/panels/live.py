@@ -75,7 +75,8 @@ def _headline(run: Run) -> None:
 def _progress(run: Run, said: History) -> None:
     """One bar for the whole life of a run, and one line that says where it is."""
     if run.status == "queued":
-        st.progress(0.0, "Waiting for its turn …")
+        others = store().runs("running")
+        st.progress(0.0, "Waiting for its turn …" if others else "Loading PyTorch: the first run takes some seconds …")
     elif run.progress and not said.started:
         st.progress(run.progress.done / max(run.progress.total, 1), plain(run.progress.stage))
     elif said.started is None and run.live:

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.recipe import parse
+from core.runs.launch import identity
 from core.runs.store import Store
 from tests.conftest import SAMPLE_DATA, MakeFolder
 
@@ -115,6 +116,13 @@ def test_a_run_in_the_address_is_shown_with_its_settings(open_page: OpenPage, st
     assert test.number_input(key="draft.epochs").value == 4
     assert test.selectbox(key="backbone").value == "squeezenet1_1"
     assert f"Run {run}" in text_of(test)
+
+
+def test_a_queued_run_says_what_it_waits_for(open_page: OpenPage, store: Store) -> None:
+    first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps")})) for _ in range(2))
+    assert "Loading PyTorch" in str(open_page(run=str(first)).get("progress")[0].proto)
+    store.claim(identity(), first)
+    assert "Waiting for its turn" in str(open_page(run=str(second)).get("progress")[0].proto)
 
 
 @pytest.mark.parametrize("number", ["77", "abc", "", "-1", "9" * 30])

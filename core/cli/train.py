@@ -46,12 +46,10 @@ def run(options: argparse.Namespace) -> None:
     from core.runs.execute import execute
 
     store = open_store()
-    claimed = store.claim(identity(), store.queue(recipe))
-    if claimed is None:  # A worker was quicker; it trains the run, and this process has nothing to add.
-        return
-    signal.signal(signal.SIGINT, lambda *_: store.request_stop(claimed.id))
+    started = store.start(recipe, identity())
+    signal.signal(signal.SIGINT, lambda *_: store.request_stop(started.id))
     show = print_json if options.json else draw
-    show(claimed.id, execute(store, claimed))
+    show(started.id, execute(store, started))
 
 
 def apply(change: str, settings: dict[str, Any]) -> None:

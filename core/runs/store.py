@@ -100,19 +100,26 @@ class Store:
 
     def queue(self, recipe: Recipe) -> int:
         """Add a run at the end of the queue; returns its number."""
-        created = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        row = sa.insert(_runs).values(status="queued", recipe=to_settings(recipe), created=created)
-        with self._engine.begin() as connection:
-            return int(connection.execute(row.returning(_runs.c.id)).scalar_one())
+        return self._insert(recipe, status="queued").id
 
-    def claim(self, worker: str, run: int | None = None) -> Run | None:
-        """Take the oldest queued run, or the queued run of that number, for `worker`; None when there is none.
+    def start(self, recipe: Recipe, worker: str) -> Run:
+        """Add a run that `worker` carries out itself; it never is in the queue, where another might take it."""
+        return self._insert(recipe, status="running", worker=worker)
+
+    def _insert(self, recipe: Recipe, **values: Any) -> Run:
+        created = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        row = sa.insert(_runs).values(recipe=to_settings(recipe), created=created, **values)
+        with self._engine.begin() as connection:
+            return _run(connection.execute(row.returning(*_runs.c)).mappings().one())
+
+    def claim(self, worker: str) -> Run | None:
+        """Take the oldest queued run for `worker`; None when there is none.
 
         One UPDATE decides, so that of many workers exactly one gets a run.
         """
         queued = sa.select(_runs.c.id).where(_runs.c.status == "queued").order_by(_runs.c.id).limit(1)
-        chosen = _runs.c.id == (queued.scalar_subquery() if run is None else run)
-        update = sa.update(_runs).where(chosen, _runs.c.status == "queued").values(status="running", worker=worker)
+        chosen = sa.update(_runs).where(_runs.c.id == queued.scalar_subquery(), _runs.c.status == "queued")
+        update = chosen.values(status="running", worker=worker)
         with self._engine.begin() as connection:
             row = connection.execute(update.returning(*_runs.c)).mappings().one_or_none()
         return _run(row) if row else None
@@ -183,10 +190,6 @@ class Store:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, len(STEP_COLUMNS))
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -121,7 +121,7 @@ def test_a_run_in_the_address_is_shown_with_its_settings(open_page: OpenPage, st
 def test_a_queued_run_says_what_it_waits_for(open_page: OpenPage, store: Store) -> None:
     first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps")})) for _ in range(2))
     assert "Loading PyTorch" in str(open_page(run=str(first)).get("progress")[0].proto)
-    store.claim(identity(), first)
+    store.claim(identity())
     assert "Waiting for its turn" in str(open_page(run=str(second)).get("progress")[0].proto)
 
 

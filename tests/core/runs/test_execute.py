@@ -27,9 +27,7 @@ def store() -> Store:
 
 
 def claimed(store: Store, data: Path, **settings: Any) -> Run:
-    run = store.claim(identity(), store.queue(small_recipe(data, **settings)))
-    assert run is not None
-    return run
+    return store.start(small_recipe(data, **settings), identity())
 
 
 def wait_until_ended(store: Store, run: int, seconds: float = 60) -> Run:

@@ -41,12 +41,14 @@ def test_runs_are_claimed_in_order_and_once(store: Store) -> None:
     ]
 
 
-def test_a_run_can_be_claimed_by_number(store: Store) -> None:
-    _first, second = store.queue(RECIPE), store.queue(RECIPE)
-    claimed = store.claim("me", second)
+def test_a_run_can_be_started_past_the_queue(store: Store) -> None:
+    waiting = store.queue(RECIPE)
+    started = store.start(RECIPE, "me")
+    assert (started.status, started.worker, started.recipe) == ("running", "me", RECIPE)
+    claimed = store.claim("another")
     assert claimed is not None
-    assert claimed.id == second
-    assert store.claim("me", second) is None
+    assert claimed.id == waiting
+    assert store.claim("another") is None
 
 
 def test_of_many_workers_each_gets_other_runs(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ const widths = new ResizeObserver((entries) => {
 export default function ({ data, parentElement }) {
   const chart = parentElement.querySelector(".chart");
   const sentence = parentElement.querySelector(".sentence");
+  if (data.stamp < Number(chart.dataset.stamp ?? 0)) return; // A late call, see stamp.py.
+  chart.dataset.stamp = data.stamp;
   // A copy, since plotly writes zoom into what it is given, and Streamlit hands the same object over again when the theme
   // changes: plotly would take the zoom for ours, and forget it with the next data.
   const mine = structuredClone(data);

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import plotly_js
+from dashboard.components.stamp import stamped
 
 _HERE = Path(__file__).parent
 _mount = st.components.v2.component(
@@ -30,4 +31,4 @@ def live_chart(
     plotly reads a small part of HTML in names and labels: escape what people wrote with `html.escape`.
     """
     data = {"figure": dict(figure), "height": height, "waiting": waiting, "plotly": plotly_js.publish()}
-    _mount(data=data, key=key, height=height)
+    _mount(data=stamped(data, key), key=key, height=height)

@@ -7,6 +7,8 @@ const waiting = new WeakMap();
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector("ol.network");
+  if (data.stamp < Number(list.dataset.stamp ?? 0)) return; // A late call, see stamp.py.
+  list.dataset.stamp = data.stamp;
   for (const [name, colour] of Object.entries(data.colours)) list.style.setProperty(`--${name}`, colour);
 
   const names = JSON.stringify(data.blocks.map((block) => block.name));

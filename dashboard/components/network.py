@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import palette
+from dashboard.components.stamp import stamped
 
 _HERE = Path(__file__).parent
 _mount = st.components.v2.component(
@@ -63,4 +64,4 @@ def network(blocks: Sequence[BlockView], *, key: str, on_toggle: Callable[[str],
         # One more use: Streamlit redraws only if data differ, and after a refused toggle nothing else does.
         "answered": st.session_state[answered],
     }
-    _mount(data=data, key=key, on_toggled_change=toggled)
+    _mount(data=stamped(data, key), key=key, on_toggled_change=toggled)

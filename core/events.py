@@ -62,7 +62,10 @@ class FeaturesReady:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Everything is loaded and the first step comes next. Counts are images, parameters and optimizer steps."""
+    """Everything is loaded and the first step comes next. Counts are images, parameters and optimizer steps.
+
+    `device` and `precision` ("fp32" or "bf16") are what "auto" came to.
+    """
 
     classes: tuple[str, ...]
     train_images: int
@@ -72,6 +75,7 @@ class RunStarted:
     epochs: int
     steps_per_epoch: int
     device: str
+    precision: str
 
 
 @dataclass(frozen=True)

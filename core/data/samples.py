@@ -1,4 +1,4 @@
-"""Images in batches: which ones, in which order, as tensors."""
+"""Images in batches: which ones, in which order, read ahead of their use."""
 
 import os
 import random
@@ -12,7 +12,7 @@ Batch = tuple[tuple[Tensor, ...], Tensor]
 """What goes into the network, one tensor for each of its inputs, and the labels."""
 
 Read = Callable[[int], Tensor]
-"""From an index to an image (3, H, W), ready for the network."""
+"""From an index to a tensor, of one shape for all indices."""
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
@@ -33,11 +33,10 @@ def batches(indices: Sequence[int], size: int) -> list[list[int]]:
     return cut
 
 
-def load(read: Read, labels: Sequence[int], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-    """The `chosen` batches one after the other: images (B, 3, H, W) float32, labels (B) int64.
+def read_ahead(read: Read, chosen: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+    """What `read` gives for the indices of each batch, stacked; batch after batch.
 
-    `read` gives the image of an index; the next batch is read while the caller works on this one. Raises BadImage when
-    a file cannot be read.
+    The next batch is read, in threads, while the caller works on this one. Raises what `read` raises.
     """
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
 
@@ -45,7 +44,6 @@ def load(read: Read, labels: Sequence[int], chosen: Sequence[Sequence[int]]) -> 
             return [threads.submit(read, index) for index in batch]
 
         ahead = [begin(batch) for batch in chosen[:1]]
-        for position, batch in enumerate(chosen):
+        for position in range(len(chosen)):
             ahead += [begin(following) for following in chosen[position + 1 : position + 2]]
-            images = torch.stack([image.result() for image in ahead.pop(0)])
-            yield (images,), torch.tensor([labels[index] for index in batch])
+            yield torch.stack([image.result() for image in ahead.pop(0)])

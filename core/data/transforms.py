@@ -1,17 +1,21 @@
-"""From a picture to what the network sees: the pre-processing that the pretrained weights were trained with."""
+"""From a picture to what the network sees: the pre-processing that the pretrained weights were trained with.
+
+Pictures stay bytes for as long as they can, a quarter of the memory; `Normalise` makes numbers of a whole batch at
+once, on the device.
+"""
 
 import random
 from collections.abc import Callable
 
 import torch
-from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from core.backbones.catalogue import Preprocessing
 
-Transform = Callable[[Image.Image], Tensor]
+Frame = Callable[[Tensor], Tensor]
+"""From a picture, uint8 (3, H, W), to the square that the network sees of it, uint8 (3, crop, crop)."""
 
 CROP_SCALE = (0.35, 1.0)
 """Share of a picture's area that a random crop shows. ImageNet's usual 0.08 would often miss what the picture is of."""
@@ -20,55 +24,58 @@ JITTER = 0.2
 """Brightness, contrast and saturation are multiplied by 1 ± this at the most."""
 
 
-def evaluation(preprocessing: Preprocessing) -> Transform:
-    """Resize the shorter side, crop the centre, scale to 0…1, normalise: PIL RGB → float32 (3, crop, crop).
-
-    The same steps, in the same order, as torchvision's `weights.transforms()`.
-    """
-    framed = [_resized(preprocessing), v2.CenterCrop(preprocessing.crop)]
-    steps: Transform = v2.Compose([*framed, *_as_numbers(preprocessing)])
+def framing(preprocessing: Preprocessing) -> Frame:
+    """Resize the shorter side and crop the centre, as torchvision's `weights.transforms()` begins."""
+    mode = v2.InterpolationMode(preprocessing.interpolation)
+    steps: Frame = v2.Compose([v2.Resize(preprocessing.resize, mode), v2.CenterCrop(preprocessing.crop)])
     return steps
 
 
-def augmentation(preprocessing: Preprocessing, augment: str, key: str) -> Transform:
-    """One variation of a picture, decided by `key` alone; the shapes and the numbers are those of `evaluation`.
+class Normalise(nn.Module):
+    """Scale bytes to 0…1 and normalise, as `weights.transforms()` ends: uint8 (B, 3, H, W) → float32."""
 
-    With a generator of its own and not torch's, because pictures are decoded in threads.
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.mean = nn.Buffer(255 * torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(255 * torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`images` may have the channels last, and keeps them there."""
+        return images.float().sub_(self.mean).div_(self.std)
+
+
+def mirrored(key: str) -> Frame:
+    """A square as it is or its mirror image, decided by `key` alone."""
+    return functional.horizontal_flip if random.Random(key).random() < 0.5 else lambda square: square
+
+
+def varied(preprocessing: Preprocessing, key: str) -> Frame:
+    """A random part of a picture, in slightly other colours, perhaps mirrored; decided by `key` alone.
+
+    With a generator of its own and not torch's, because pictures are read in threads.
     """
     draw = random.Random(key)
-    numbers = v2.Compose(_as_numbers(preprocessing))
-    framed = v2.Compose([_resized(preprocessing), v2.CenterCrop(preprocessing.crop)])
 
-    def vary(image: Image.Image) -> Tensor:
-        seen = _random_crop(image, preprocessing, draw) if augment == "standard" else framed(image)
+    def vary(image: Tensor) -> Tensor:
+        seen = _random_crop(image, preprocessing, draw)
         if draw.random() < 0.5:
             seen = functional.horizontal_flip(seen)
-        if augment == "standard":
-            for adjust in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-                seen = adjust(seen, draw.uniform(1 - JITTER, 1 + JITTER))
-        varied: Tensor = numbers(seen)
-        return varied
+        for adjust in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
+            seen = adjust(seen, draw.uniform(1 - JITTER, 1 + JITTER))
+        return seen
 
     return vary
 
 
-def _random_crop(image: Image.Image, preprocessing: Preprocessing, draw: random.Random) -> Image.Image:
+def _random_crop(image: Tensor, preprocessing: Preprocessing, draw: random.Random) -> Tensor:
     """A random part of the picture at the size of `crop`, never wider or higher than the picture is."""
-    area = draw.uniform(*CROP_SCALE) * image.width * image.height
+    image_height, image_width = image.shape[-2:]
+    area = draw.uniform(*CROP_SCALE) * image_width * image_height
     ratio = draw.uniform(*CROP_RATIO)
-    width = min(image.width, max(1, round((area * ratio) ** 0.5)))
-    height = min(image.height, max(1, round((area / ratio) ** 0.5)))
-    left, top = draw.randint(0, image.width - width), draw.randint(0, image.height - height)
+    width = min(image_width, max(1, round((area * ratio) ** 0.5)))
+    height = min(image_height, max(1, round((area / ratio) ** 0.5)))
+    left, top = draw.randint(0, image_width - width), draw.randint(0, image_height - height)
     size = [preprocessing.crop, preprocessing.crop]
     mode = v2.InterpolationMode(preprocessing.interpolation)
-    cropped: Image.Image = functional.resized_crop(image, top, left, height, width, size, interpolation=mode)
+    cropped: Tensor = functional.resized_crop(image, top, left, height, width, size, interpolation=mode)
     return cropped
-
-
-def _resized(preprocessing: Preprocessing) -> v2.Transform:
-    return v2.Resize(preprocessing.resize, interpolation=v2.InterpolationMode(preprocessing.interpolation))
-
-
-def _as_numbers(preprocessing: Preprocessing) -> list[v2.Transform]:
-    normalise = v2.Normalize(mean=list(preprocessing.mean), std=list(preprocessing.std))
-    return [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), normalise]

@@ -9,8 +9,8 @@ from torch import nn
 
 from core.backbones import catalogue
 from core.backbones.build import build
-from core.data.decode import decode
-from core.data.transforms import evaluation
+from core.data.pixels import pixels
+from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint
 from core.training.checkpoint import Checkpoint, load
 
@@ -30,10 +30,10 @@ def predict(weights_file: Path, pictures: Sequence[Path]) -> Iterator[Prediction
     """
     checkpoint = load(weights_file)
     model = restore(checkpoint)
-    transform = evaluation(checkpoint.preprocessing)
+    frame, normalise = framing(checkpoint.preprocessing), Normalise(checkpoint.preprocessing)
     for path in pictures:
         with torch.inference_mode():
-            shares = model(transform(decode(path)).unsqueeze(0)).softmax(1)[0].tolist()
+            shares = model(normalise(frame(pixels(path))[None])).softmax(1)[0].tolist()
         ranked = sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1])
         yield Prediction(path, dict(ranked))
 

@@ -42,9 +42,12 @@ def cut(model: nn.Module, image_size: int) -> Cut | None:
     while unfit := {node for node in _frontier(graph, prefix, shapes) if not _is_batch(shapes[node])}:
         prefix = _without(prefix, unfit)
     frontier = _frontier(graph, prefix, shapes)
-    if not frontier or any(node.op == "placeholder" for node in frontier):
+    if any(node.op == "placeholder" for node in frontier):
         return None
-    return Cut(_upto(model, graph, frontier), _after(model, graph, frontier))
+    before = _upto(model, graph, frontier)
+    if next(before.parameters(), None) is None:
+        return None
+    return Cut(before, _after(model, graph, frontier))
 
 
 def fold(prefix: fx.GraphModule) -> fx.GraphModule:

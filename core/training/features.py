@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from core.backbones.catalogue import Preprocessing
-from core.data.decode import decode
 from core.data.folder import Example
-from core.data.samples import Batch, batches, load
-from core.data.transforms import Transform, augmentation, evaluation
+from core.data.pixels import pixels
+from core.data.samples import Batch, batches, read_ahead
+from core.data.transforms import Normalise, framing, mirrored, varied
 from core.events import Event, FeaturesReady, Progress
+from core.training.device import placed
 from core.training.precision import Precision, autocast
 
 Array = NDArray[np.float32]
@@ -64,11 +65,20 @@ class Looks:
     augment: str
     views: int
 
-    def transforms(self, content: str) -> list[Transform]:
-        """Of a picture with that hash, the plain one first."""
+    def of(self, path: Path, content: str) -> Tensor:
+        """All of the picture at `path`, whose hash is `content`: uint8 (1 + views, 3, crop, crop), the plain one first.
+
+        The hash decides the variations: two copies of a picture have the same features.
+        """
+        image = pixels(path)
+        plain = framing(self.preprocessing)(image)
         keys = [f"{content}/{view}" for view in range(self.views)]
-        varied = [augmentation(self.preprocessing, self.augment, key) for key in keys]
-        return [evaluation(self.preprocessing), *varied]
+        match self.augment:
+            case "flip":
+                variations = [mirrored(key)(plain) for key in keys]
+            case _:
+                variations = [varied(self.preprocessing, key)(image) for key in keys]
+        return torch.stack([plain, *variations])
 
 
 def features_of(
@@ -90,7 +100,6 @@ def features_of(
         reused = arrays is not None
         if arrays is None:
             shutil.rmtree(kept, ignore_errors=True)
-            make_room(folder, LIMIT)
             yield from _compute(prefix, unique, looks, precision, kept)
             arrays = _read(kept)
         os.utime(kept)
@@ -107,25 +116,27 @@ def _compute(
 ) -> Generator[Event, None, None]:
     """Run the frozen part over `pictures` (by their hash) and move the result to `target`, whole, at the end."""
     begin = time.monotonic()
-    sources = [(path, transform) for content, path in pictures.items() for transform in looks.transforms(content)]
-    chosen = batches(range(len(sources)), BATCH)
+    sources = list(pictures.items())
+    chosen = batches(range(len(sources)), max(1, BATCH // (1 + looks.views)))
+    rows = len(sources) * (1 + looks.views)
+    run = _runner(prefix, looks.preprocessing, precision)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
         files: list[BinaryIO] = []
         done = 0
-        for (images,), _labels in load(lambda index: _seen(*sources[index]), [0] * len(sources), chosen):
-            outputs = run_prefix(prefix, images, precision)
+        for images in read_ahead(lambda index: looks.of(sources[index][1], sources[index][0]), chosen):
+            outputs = run(images.flatten(0, 1))
             if not files:
+                _demand_room(target.parent, rows * sum(output[0].nbytes for output in outputs))
                 paths = [partial / f"{number}.npy" for number in range(len(outputs))]
                 files = [open_files.enter_context(path.open("wb")) for path in paths]
-                _demand_room(len(sources), outputs)
                 for file, output in zip(files, outputs, strict=True):
-                    _write_header(file, (len(sources), *output.shape[1:]))
+                    _write_header(file, (rows, *output.shape[1:]))
             for file, output in zip(files, outputs, strict=True):
                 file.write(output.numpy().data)
-            done += len(images)
-            yield Progress("Running the frozen part once over every picture", done, len(sources))
+            done += len(outputs[0])
+            yield Progress("Running the frozen part once over every picture", done, rows)
         open_files.close()
         digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         about = {"files": digests, "seconds": time.monotonic() - begin}
@@ -133,16 +144,19 @@ def _compute(
         partial.replace(target)
 
 
-def _seen(path: Path, transform: Transform) -> Tensor:
-    return transform(decode(path))
-
-
-def run_prefix(prefix: fx.GraphModule, images: Tensor, precision: Precision) -> list[Tensor]:
-    """What the frozen part makes of `images` (B, 3, H, W): float32 tensors (B, …) on the CPU."""
+def _runner(
+    prefix: fx.GraphModule, preprocessing: Preprocessing, precision: Precision
+) -> Callable[[Tensor], list[Tensor]]:
+    """The frozen part as a function: pictures, uint8 (B, 3, H, W), to float32 tensors (B, …) on the CPU."""
     device = next(prefix.parameters()).device
-    with torch.inference_mode(), autocast(device, precision):
-        outputs = prefix(images.to(device).contiguous(memory_format=torch.channels_last))
-    return [output.float().contiguous().cpu() for output in outputs]
+    normalise = Normalise(preprocessing).to(device)
+
+    def run(images: Tensor) -> list[Tensor]:
+        with torch.inference_mode(), autocast(device, precision):
+            outputs = prefix(normalise(placed(images, device)))
+        return [output.float().contiguous().cpu() for output in outputs]
+
+    return run
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -150,11 +164,11 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
-def _demand_room(images: int, outputs: Sequence[Tensor]) -> None:
-    """Raises OSError when the features of all images would take more than LIMIT."""
-    size = images * sum(output[0].nbytes for output in outputs)
+def _demand_room(folder: Path, size: int) -> None:
+    """Make room for `size` bytes of new features. Raises OSError when they would take more than LIMIT."""
     if size > LIMIT:
         raise OSError(f"the features would take {size / 1e9:.1f} GB, and {LIMIT / 1e9:.1f} GB are allowed")
+    make_room(folder, LIMIT - size)
 
 
 def make_room(folder: Path, limit: int) -> None:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+import torch
 from torch import Tensor, nn
 
 from core.backbones.catalogue import Preprocessing
-from core.data.decode import decode
 from core.data.folder import Example
-from core.data.samples import Batch, load
+from core.data.pixels import pixels, remembering
+from core.data.samples import Batch, read_ahead
 from core.data.split import Split
-from core.data.transforms import augmentation, evaluation
+from core.data.transforms import Normalise, framing, mirrored, varied
 from core.events import Event, Notice
 from core.recipe import Recipe
 from core.training.cut import cut, fold
@@ -21,6 +23,10 @@ from core.training.precision import Precision
 
 Chosen = Sequence[Sequence[int]]
 """Batches of indices."""
+
+MEMORY_SHARE = 0.2
+"""Of the memory that is free when training begins, for training pictures that are kept rather than decoded anew; the
+same again for validation pictures where training varies its own."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +76,34 @@ def prepare_inputs(
 
 
 def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
-    """Decoded anew in every epoch, and varied anew where the recipe augments."""
-    plain = evaluation(preprocessing)
+    """Decoded once, as far as the memory reaches; varied anew in every epoch where the recipe augments."""
+    frame = framing(preprocessing)
+    budget = int(psutil.virtual_memory().available * MEMORY_SHARE)
+    whole = remembering(pixels, budget)
+    framed = remembering(lambda path: frame(pixels(path)), budget)
+
+    def seen(path: Path, key: str) -> Tensor:
+        match recipe.augment:
+            case "none":
+                return framed(path)
+            case "flip":
+                return mirrored(key)(framed(path))
+            case "standard":
+                return varied(preprocessing, key)(whole(path))
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
         def read(index: int) -> Tensor:
-            if recipe.augment == "none":
-                return plain(decode(split.train[index].path))
-            key = f"{recipe.seed}/{epoch}/{index}"
-            return augmentation(preprocessing, recipe.augment, key)(decode(split.train[index].path))
+            return seen(split.train[index].path, f"{recipe.seed}/{epoch}/{index}")
 
-        return load(read, _labels(split.train), chosen)
+        return _labelled(read_ahead(read, chosen), split.train, chosen)
 
     def validation(chosen: Chosen) -> Iterator[Batch]:
-        return load(lambda index: plain(decode(split.val[index].path)), _labels(split.val), chosen)
+        return _labelled(read_ahead(lambda index: framed(split.val[index].path), chosen), split.val, chosen)
 
-    return Inputs(model, training, validation)
+    device = next(model.parameters()).device
+    return Inputs(nn.Sequential(Normalise(preprocessing).to(device), model), training, validation)
 
 
-def _labels(examples: Sequence[Example]) -> list[int]:
-    return [example.label for example in examples]
+def _labelled(images: Iterator[Tensor], examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:
+    for batch, indices in zip(images, chosen, strict=True):
+        yield (batch,), torch.tensor([examples[index].label for index in indices])

@@ -24,6 +24,7 @@ from core.events import (
 )
 from core.recipe import Recipe
 from core.training import checkpoint
+from core.training.device import placed
 from core.training.divergence import LastFinite, demand_finite
 from core.training.objective import Tally, Terms, terms
 from core.training.precision import autocast
@@ -128,15 +129,9 @@ def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
     inputs, labels = batch
     with autocast(setup.device, setup.precision):
-        logits = setup.inputs.network(*(_placed(tensor, setup.device) for tensor in inputs)).float()
+        logits = setup.inputs.network(*(placed(tensor, setup.device) for tensor in inputs)).float()
     labels = labels.to(setup.device)
     return logits, labels, terms(logits, labels, setup.weights, setup.recipe.penalties)
-
-
-def _placed(tensor: Tensor, device: torch.device) -> Tensor:
-    """On the device, and with the channels last where there are any."""
-    layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-    return tensor.to(device).contiguous(memory_format=layout)
 
 
 def training_batches(setup: Setup, epoch: int) -> list[list[int]]:

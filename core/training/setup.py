@@ -13,9 +13,9 @@ from core.backbones.catalogue import Backbone, Preprocessing
 from core.backbones.freeze import freeze, train_mode
 from core.data.folder import look
 from core.data.split import Split, split
-from core.errors import BadRecipe, Fault
 from core.events import Event, Notice, Progress, RunStarted
 from core.recipe import Recipe
+from core.training.device import find_device
 from core.training.inputs import Inputs, prepare_inputs
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
@@ -105,18 +105,8 @@ def started(setup: Setup, steps_per_epoch: int) -> RunStarted:
         epochs=setup.recipe.epochs,
         steps_per_epoch=steps_per_epoch,
         device=str(setup.device),
+        precision=setup.precision,
     )
-
-
-def find_device(wanted: str) -> torch.device:
-    """The device to train on; "auto" is CUDA, else Apple's MPS, else the CPU. Raises BadRecipe when it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        return torch.device(next(name for name, available in there.items() if available))
-    if not there[wanted]:
-        advice = 'is not to be had: PyTorch finds no such device on this machine; take "auto" or "cpu"'
-        raise BadRecipe([Fault("device", wanted, advice)])
-    return torch.device(wanted)
 
 
 def fit_batch_size(wanted: int, images: int) -> tuple[int, tuple[str, ...]]:

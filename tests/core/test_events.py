@@ -15,7 +15,7 @@ METRICS = Metrics(loss=1.5, cross_entropy=1.25, l1=0.25, l2=0.0, accuracy=0.5)
     [
         Notice("lowered"),
         Progress("Downloading", 3, 9),
-        RunStarted(("a", "b"), 9, 3, 100, 200, 10, 2, "cpu"),
+        RunStarted(("a", "b"), 9, 3, 100, 200, 10, 2, "cpu", "fp32"),
         StepEnded(1, 1, 0.1, METRICS),
         EpochEnded(1, METRICS, None, 2.5, 90.0),
         EpochEnded(1, METRICS, METRICS, 2.5, 90.0),

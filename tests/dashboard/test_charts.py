@@ -9,7 +9,7 @@ from core.events import EpochEnded, Metrics, RunStarted
 from dashboard.charts import accuracy_chart, loss_chart
 from dashboard.history import History
 
-STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu")
+STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
 
 
 def metrics(loss: float, l2: float = 0.0) -> Metrics:

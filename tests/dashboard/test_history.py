@@ -7,7 +7,7 @@ from dashboard import history
 from dashboard.history import History
 
 METRICS = Metrics(1.0, 0.75, 0.25, 0.0, 0.5)
-STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu")
+STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
 
 
 def test_only_what_is_new_is_read(store: Store) -> None:

@@ -3,7 +3,7 @@
 from core.events import EpochEnded, FeaturesReady, Metrics, RunStarted
 from dashboard.panels.live import cache_line
 
-STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=4, device="cpu")
+STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=4, device="cpu", precision="fp32")
 METRICS = Metrics(1.0, 1.0, 0.0, 0.0, 0.5)
 EPOCHS = tuple(EpochEnded(n, METRICS, METRICS, seconds=0.1, images_per_second=80.0) for n in (1, 2, 3, 4, 5))
 

@@ -2,56 +2,71 @@
 
 import pytest
 import torch
-from PIL import Image
+from torch import Tensor
 from torchvision import models
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.backbones import catalogue
+from core.backbones.catalogue import Preprocessing
 from core.data.decode import decode
-from core.data.transforms import augmentation, evaluation
+from core.data.pixels import pixels
+from core.data.transforms import Normalise, framing, mirrored, varied
 from tests.conftest import SAMPLE_DATA
+
+PHOTO = SAMPLE_DATA / "stamps" / "birds" / "owl.jpg"
+AT_64 = catalogue.get("mobilenet_v2").preprocessing.at(64)
+
+
+def shown(preprocessing: Preprocessing, image: Tensor) -> Tensor:
+    """The network's input for one picture: float32 (3, crop, crop)."""
+    return Normalise(preprocessing)(framing(preprocessing)(image)[None])[0]
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "vit_b_16", "efficientnet_b3", "inception_v3", "swin_t"])
 def test_the_same_as_the_weights_own(name: str) -> None:
+    """But for a step of 255 here and there: bytes are resized by another library than Pillow's images."""
     backbone = catalogue.get(name)
     assert backbone.weights is not None
     own = models.get_model_weights(name)[backbone.weights.name].transforms()
-    image = decode(SAMPLE_DATA / "stamps" / "birds" / "owl.jpg")
-    torch.testing.assert_close(evaluation(backbone.preprocessing)(image), own(image), rtol=0, atol=1e-6)
+    image = decode(PHOTO).crop((0, 0, 256, 240))
+    step = 1 / (255 * min(backbone.preprocessing.std))
+    difference = (shown(backbone.preprocessing, pil_to_tensor(image)) - own(image)).abs()
+    assert difference.max() < 1.01 * step
+    assert difference.mean() < 0.1 * step
 
 
 def test_another_size_keeps_the_share_that_is_cut_away() -> None:
     at_128 = catalogue.get("mobilenet_v2").preprocessing.at(128)
     assert (at_128.resize, at_128.crop) == (146, 128)
-    assert evaluation(at_128)(decode(SAMPLE_DATA / "stamps" / "birds" / "owl.jpg")).shape == (3, 128, 128)
+    assert shown(at_128, pixels(PHOTO)).shape == (3, 128, 128)
 
 
-PHOTO = SAMPLE_DATA / "stamps" / "birds" / "owl.jpg"
+def test_normalising_keeps_the_channels_last() -> None:
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    assert Normalise(AT_64)(images).is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("augment", ["flip", "standard"])
-def test_a_variation_is_decided_by_its_key(augment: str) -> None:
-    preprocessing = catalogue.get("mobilenet_v2").preprocessing.at(64)
-    image = decode(PHOTO)
-    seen = [augmentation(preprocessing, augment, f"key {number}")(image) for number in range(8)]
-    again = [augmentation(preprocessing, augment, f"key {number}")(image) for number in range(8)]
+def test_a_variation_is_decided_by_its_key() -> None:
+    image = pixels(PHOTO)
+    seen = [varied(AT_64, f"key {number}")(image) for number in range(8)]
+    again = [varied(AT_64, f"key {number}")(image) for number in range(8)]
     assert all(torch.equal(one, other) for one, other in zip(seen, again, strict=True))
     assert {one.shape for one in seen} == {(3, 64, 64)}
-    assert len({one.numpy().tobytes() for one in seen}) == (2 if augment == "flip" else 8)
+    assert len({one.numpy().tobytes() for one in seen}) == 8
 
 
 def test_a_flip_is_the_picture_or_its_mirror_image() -> None:
-    preprocessing = catalogue.get("mobilenet_v2").preprocessing.at(64)
-    plain = evaluation(preprocessing)(decode(PHOTO))
-    for number in range(4):
-        seen = augmentation(preprocessing, "flip", str(number))(decode(PHOTO))
-        assert torch.equal(seen, plain) or torch.equal(seen, plain.flip(-1))
+    square = framing(AT_64)(pixels(PHOTO))
+    seen = [mirrored(str(number))(square) for number in range(8)]
+    assert all(torch.equal(one, square) or torch.equal(one, square.flip(-1)) for one in seen)
+    assert len({one.numpy().tobytes() for one in seen}) == 2
 
 
-@pytest.mark.parametrize("size", [(10, 200), (200, 10), (33, 47)])
+@pytest.mark.parametrize("size", [(200, 10), (10, 200), (47, 33)])
 def test_a_random_crop_lies_within_any_picture(size: tuple[int, int]) -> None:
+    red = torch.tensor([255, 0, 0], dtype=torch.uint8).view(3, 1, 1).expand(3, *size)
     preprocessing = catalogue.get("mobilenet_v2").preprocessing.at(32)
     for number in range(20):
-        seen = augmentation(preprocessing, "standard", str(number))(Image.new("RGB", size, "red"))
+        seen = varied(preprocessing, str(number))(red)
         assert seen.shape == (3, 32, 32)
-        assert seen[1].std() < 1e-3
+        assert seen[1].float().std() < 1e-3

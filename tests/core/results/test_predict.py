@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.data.decode import decode
-from core.data.transforms import evaluation
+from core.data.pixels import pixels
+from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint, BadImage
 from core.events import RunFinished
 from core.results.predict import predict, restore
@@ -24,7 +24,7 @@ def test_loading_gives_the_same_predictions(make_folder: MakeFolder, tmp_path: P
     about = (setup.recipe, setup.classes, setup.preprocessing)
     checkpoint.save(checkpoint.Checkpoint(*about, epoch=1, state=setup.model.state_dict()), file)
     pictures = sorted((data / "a").iterdir())
-    images = torch.stack([evaluation(setup.preprocessing)(decode(path)) for path in pictures])
+    images = Normalise(setup.preprocessing)(torch.stack([framing(setup.preprocessing)(pixels(p)) for p in pictures]))
     with torch.inference_mode():
         expected = setup.model.eval()(images).softmax(1)
     for row, prediction in zip(expected, predict(file, pictures), strict=True):

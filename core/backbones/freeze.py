@@ -1,5 +1,7 @@
 """Freeze a network but for some layers: what is frozen changes neither parameters nor BatchNorm statistics."""
 
+from collections.abc import Iterable
+
 from torch import nn
 
 from core.backbones.catalogue import Backbone, lineage
@@ -28,3 +30,9 @@ def train_mode(model: nn.Module, backbone: Backbone, layers: frozenset[str]) -> 
         if path not in with_parameters | parts and path.rpartition(".")[0] in awake:
             awake.add(path)
         module.training = path in awake
+
+
+def switch(modules: Iterable[nn.Module], training: bool) -> None:
+    """Put just these modules into training or eval mode, not what they contain."""
+    for module in modules:
+        module.training = training

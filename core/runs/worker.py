@@ -66,6 +66,7 @@ def work_on(store: Store, run: Run) -> None:
     """Carry out one claimed run; what went wrong is in the store, and in the log that this process prints."""
     # Imported here because it brings torch along: a worker that finds nothing to do ends within a blink.
     from core.runs.execute import execute
+    from core.training.memory import give_back
 
     print(f"run {run.id}: started", flush=True)
     try:
@@ -73,6 +74,7 @@ def work_on(store: Store, run: Run) -> None:
             pass
     except RunFailed:
         traceback.print_exc()
+    give_back()
     print(f"run {run.id}: {store.run(run.id).status}", flush=True)
 
 

@@ -1,8 +1,6 @@
-"""When the loss stops being a number: notice it at that step, and keep the weights from before."""
+"""When the loss stops being a number: notice it at that step, with advice."""
 
 import math
-
-from torch import nn
 
 from core.errors import Diverged
 from core.recipe import Recipe
@@ -17,22 +15,3 @@ def demand_finite(loss: float, recipe: Recipe, where: str) -> None:
     if recipe.penalties.l1 or recipe.penalties.l2:
         advice += ", or the penalties"
     raise Diverged(f"Training diverged: the loss was {loss} at {where}. {advice}, and train again.")
-
-
-class LastFinite:
-    """A copy of all that training changes, from when the loss was last known to be finite."""
-
-    def __init__(self, model: nn.Module) -> None:
-        trainable = (parameter.data for parameter in model.parameters() if parameter.requires_grad)
-        self._live = [*trainable, *model.buffers()]
-        self._copies = [tensor.clone() for tensor in self._live]
-
-    def remember(self) -> None:
-        """Copy the tensors as they are now."""
-        for copy, live in zip(self._copies, self._live, strict=True):
-            copy.copy_(live)
-
-    def restore(self) -> None:
-        """Put the copied values back into the model."""
-        for copy, live in zip(self._copies, self._live, strict=True):
-            live.copy_(copy)

@@ -24,19 +24,20 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from core.backbones.catalogue import Preprocessing
+from core.backbones.cut import fold
 from core.data.folder import Example
 from core.data.pixels import pixels
 from core.data.samples import Batch, batches, read_ahead
 from core.data.transforms import Normalise, framing, mirrored, varied
+from core.errors import BadImage
 from core.events import Event, FeaturesReady, Progress
+from core.training import limits
 from core.training.device import placed
 from core.training.precision import Precision, autocast
 
 Array = NDArray[np.float32]
 BATCH = 32
 """Images per pass through the frozen part."""
-LIMIT = int(float(os.environ.get("THAW_FEATURES_GB", 10)) * 1e9)
-"""Bytes that features may take on the disk before the oldest ones make room for new ones."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,28 @@ class Features:
             rows = [self.rows[example.path] + view for example, view in (looks[index] for index in batch)]
             labels = torch.tensor([looks[index][0].label for index in batch])
             yield tuple(torch.from_numpy(array[rows]) for array in self.arrays), labels
+
+
+@dataclass(frozen=True)
+class FrozenPart:
+    """What runs once, and in which numbers; `folded` with its BatchNorms made part of its convolutions."""
+
+    graph: fx.GraphModule
+    precision: Precision
+    folded: bool
+
+    def runner(self, preprocessing: Preprocessing) -> Callable[[Tensor], list[Tensor]]:
+        """It as a function: pictures, uint8 (B, 3, H, W), to float32 tensors (B, …) on the CPU."""
+        network = fold(self.graph) if self.folded else self.graph
+        device = next(network.parameters()).device
+        normalise = Normalise(preprocessing).to(device)
+
+        def run(images: Tensor) -> list[Tensor]:
+            with torch.inference_mode(), autocast(device, self.precision):
+                outputs = network(normalise(placed(images, device)))
+            return [output.float().contiguous().cpu() for output in outputs]
+
+        return run
 
 
 @dataclass(frozen=True)
@@ -82,16 +105,16 @@ class Looks:
 
 
 def features_of(
-    prefix: fx.GraphModule, paths: Sequence[Path], looks: Looks, precision: Precision, folder: Path
+    frozen: FrozenPart, paths: Sequence[Path], looks: Looks, folder: Path
 ) -> Generator[Event, None, Features]:
     """The features of all pictures at `paths`, out of `folder` or computed into it, with progress.
 
     Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
     full or `folder` cannot be written.
     """
-    contents = {path: _sha256(path) for path in paths}
+    contents = {path: _content(path) for path in paths}
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
-    key = _key(prefix, list(unique), looks, precision)
+    key = _key(frozen, list(unique), looks)
     row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / key
@@ -100,7 +123,7 @@ def features_of(
         reused = arrays is not None
         if arrays is None:
             shutil.rmtree(kept, ignore_errors=True)
-            yield from _compute(prefix, unique, looks, precision, kept)
+            yield from _compute(frozen, unique, looks, kept)
             arrays = _read(kept)
         os.utime(kept)
     if arrays is None:
@@ -112,14 +135,14 @@ def features_of(
 
 
 def _compute(
-    prefix: fx.GraphModule, pictures: Mapping[str, Path], looks: Looks, precision: Precision, target: Path
+    frozen: FrozenPart, pictures: Mapping[str, Path], looks: Looks, target: Path
 ) -> Generator[Event, None, None]:
     """Run the frozen part over `pictures` (by their hash) and move the result to `target`, whole, at the end."""
     begin = time.monotonic()
     sources = list(pictures.items())
     chosen = batches(range(len(sources)), max(1, BATCH // (1 + looks.views)))
     rows = len(sources) * (1 + looks.views)
-    run = _runner(prefix, looks.preprocessing, precision)
+    run = frozen.runner(looks.preprocessing)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
@@ -144,31 +167,16 @@ def _compute(
         partial.replace(target)
 
 
-def _runner(
-    prefix: fx.GraphModule, preprocessing: Preprocessing, precision: Precision
-) -> Callable[[Tensor], list[Tensor]]:
-    """The frozen part as a function: pictures, uint8 (B, 3, H, W), to float32 tensors (B, …) on the CPU."""
-    device = next(prefix.parameters()).device
-    normalise = Normalise(preprocessing).to(device)
-
-    def run(images: Tensor) -> list[Tensor]:
-        with torch.inference_mode(), autocast(device, precision):
-            outputs = prefix(normalise(placed(images, device)))
-        return [output.float().contiguous().cpu() for output in outputs]
-
-    return run
-
-
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     """The rows follow as plain writes: a full disk is then an OSError, where a mapped file would end the process."""
     np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 def _demand_room(folder: Path, size: int) -> None:
-    """Make room for `size` bytes of new features. Raises OSError when they would take more than LIMIT."""
-    if size > LIMIT:
-        raise OSError(f"the features would take {size / 1e9:.1f} GB, and {LIMIT / 1e9:.1f} GB are allowed")
-    make_room(folder, LIMIT - size)
+    """Make room for `size` bytes of new features. Raises OSError when they would take more than is allowed."""
+    if size > limits.FEATURES:
+        raise OSError(f"the features would take {size / 1e9:.1f} GB, and {limits.FEATURES / 1e9:.1f} GB are allowed")
+    make_room(folder, limits.FEATURES - size)
 
 
 def make_room(folder: Path, limit: int) -> None:
@@ -196,14 +204,23 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _key(prefix: fx.GraphModule, contents: Sequence[str], looks: Looks, precision: Precision) -> str:
+def _key(frozen: FrozenPart, contents: Sequence[str], looks: Looks) -> str:
     digest = hashlib.sha256()
-    for part in (contents, dataclasses.asdict(looks), prefix.code, precision, "float32"):
+    for part in (contents, dataclasses.asdict(looks), frozen.graph.code, frozen.precision, frozen.folded, "float32"):
         digest.update(json.dumps(part).encode())
-    for name, tensor in sorted(prefix.state_dict().items()):
+    for name, tensor in sorted(frozen.graph.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
+
+
+def _content(picture: Path) -> str:
+    try:
+        return _sha256(picture)
+    except OSError as error:
+        raise BadImage(
+            f"{picture} cannot be read ({error.strerror}); put it back, or train again without it."
+        ) from error
 
 
 def _sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.backbones.catalogue import Preprocessing
+from core.backbones.cut import cut
 from core.data.folder import Example
 from core.data.pixels import pixels, remembering
 from core.data.samples import Batch, read_ahead
@@ -17,8 +18,7 @@ from core.data.split import Split
 from core.data.transforms import Normalise, framing, mirrored, varied
 from core.events import Event, Notice
 from core.recipe import Recipe
-from core.training.cut import cut, fold
-from core.training.features import Looks, features_of
+from core.training.features import FrozenPart, Looks, features_of
 from core.training.precision import Precision
 
 Chosen = Sequence[Sequence[int]]
@@ -56,11 +56,11 @@ def prepare_inputs(
         return from_pictures(model, recipe, split, preprocessing)
     views = 0 if recipe.augment == "none" else recipe.views
     looks = Looks(preprocessing, recipe.augment, views)
-    # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
-    prefix = halves.prefix if recipe.precision == "fp32" else fold(halves.prefix)
     paths = [example.path for example in (*split.train, *split.val)]
+    # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
+    frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
-        features = yield from features_of(prefix, paths, looks, precision, folder)
+        features = yield from features_of(frozen, paths, looks, folder)
     except OSError as error:
         yield Notice(f"Every epoch runs the whole network, because {folder} cannot be used: {error}.")
         return from_pictures(model, recipe, split, preprocessing)

@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.backbones.freeze import train_mode
+from core.backbones.freeze import switch
 from core.data.samples import Batch, batches, order
 from core.errors import Diverged
 from core.events import (
-    ArtifactSaved,
     EpochEnded,
     Event,
     Metrics,
@@ -23,12 +22,13 @@ from core.events import (
     StopRequested,
 )
 from core.recipe import Recipe
-from core.training import checkpoint
+from core.training.best import Best
 from core.training.device import placed
-from core.training.divergence import LastFinite, demand_finite
+from core.training.divergence import demand_finite
 from core.training.objective import Tally, Terms, terms
 from core.training.precision import autocast
 from core.training.setup import Setup, prepare, started
+from core.training.snapshot import Snapshot
 
 
 def train(recipe: Recipe, weights_file: Path, features_folder: Path | None = None) -> Generator[Event, None, None]:
@@ -56,29 +56,31 @@ def train(recipe: Recipe, weights_file: Path, features_folder: Path | None = Non
 
 
 def fit(setup: Setup, history: list[EpochEnded], weights_file: Path) -> Generator[Event, None, None]:
-    """All epochs, each added to `history`; the weights of the best one so far are in `weights_file` at any time."""
-    last_finite = LastFinite(setup.model)
+    """All epochs, each added to `history`; whatever ends them, the weights of the best one are in `weights_file`."""
+    last_finite = Snapshot(setup.model)
+    best = Best(setup, weights_file)
     try:
         yield started(setup, steps_per_epoch=len(training_batches(setup, epoch=1)))
         for epoch in range(1, setup.recipe.epochs + 1):
             ended = yield from run_epoch(setup, last_finite, epoch)
             history.append(ended)
             if ended is min(history, key=deciding_loss):
-                save(setup, epoch, weights_file)
-                yield ArtifactSaved(str(weights_file), epoch)
+                best.take(epoch)
+            yield from best.write_if_due()
             yield ended
-    except (StopRequested, Diverged) as interruption:
-        if not history:
+    except Exception as interruption:
+        if not history and isinstance(interruption, StopRequested | Diverged):
             if isinstance(interruption, Diverged):
                 last_finite.restore()
-            save(setup, 0, weights_file)
-            yield ArtifactSaved(str(weights_file), 0)
+            best.take(epoch=0)
+        yield from best.write()
         raise
+    yield from best.write()
     if len(history) > 1 and flat([deciding_loss(ended) for ended in history]):
         yield Notice("Nothing was learnt: the loss never moved. Try a higher learning rate.")
 
 
-def run_epoch(setup: Setup, last_finite: LastFinite, epoch: int) -> Generator[Event, None, EpochEnded]:
+def run_epoch(setup: Setup, last_finite: Snapshot, epoch: int) -> Generator[Event, None, EpochEnded]:
     """One pass over the training images that changes weights, one over the validation images that does not."""
     begin = time.monotonic()
     trained = yield from training_pass(setup, last_finite, epoch)
@@ -93,9 +95,9 @@ def run_epoch(setup: Setup, last_finite: LastFinite, epoch: int) -> Generator[Ev
     )
 
 
-def training_pass(setup: Setup, last_finite: LastFinite, epoch: int) -> Generator[Event, None, Metrics]:
+def training_pass(setup: Setup, last_finite: Snapshot, epoch: int) -> Generator[Event, None, Metrics]:
     """One optimizer step per batch."""
-    train_mode(setup.model, setup.backbone, setup.layers)
+    switch(setup.awake, training=True)
     chosen = training_batches(setup, epoch)
     tally = Tally()
     inputs = setup.inputs.training(chosen, epoch)
@@ -104,7 +106,7 @@ def training_pass(setup: Setup, last_finite: LastFinite, epoch: int) -> Generato
         logits, labels, objective = forward(setup, batch)
         metrics = tally.add(objective, logits, labels)
         demand_finite(metrics.loss, setup.recipe, f"step {step}")
-        last_finite.remember()
+        last_finite.take()
         objective.loss.backward()  # type: ignore[no-untyped-call]
         setup.optimizer.step()
         yield StepEnded(step, epoch, setup.optimizer.param_groups[0]["lr"], metrics)
@@ -113,7 +115,7 @@ def training_pass(setup: Setup, last_finite: LastFinite, epoch: int) -> Generato
 
 def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]:
     """The same measures with every layer in eval mode and without gradients."""
-    setup.model.eval()
+    switch(setup.awake, training=False)
     chosen = batches(range(len(setup.split.val)), setup.batch_size)
     tally = Tally()
     for done, batch in enumerate(setup.inputs.validation(chosen), start=1):
@@ -147,9 +149,3 @@ def deciding_loss(ended: EpochEnded) -> float:
 def flat(losses: list[float]) -> bool:
     """Whether a curve never left its first value by more than one part in 100,000."""
     return max(losses) - min(losses) <= 1e-5 * abs(losses[0])
-
-
-def save(setup: Setup, epoch: int, path: Path) -> None:
-    """Keep the weights as they are now, with all that is needed to use them."""
-    about = (setup.recipe, setup.classes, setup.preprocessing)
-    checkpoint.save(checkpoint.Checkpoint(*about, epoch=epoch, state=setup.model.state_dict()), path)

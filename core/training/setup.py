@@ -9,7 +9,7 @@ from torch import nn, optim
 
 from core.backbones import catalogue, download
 from core.backbones.build import build
-from core.backbones.catalogue import Backbone, Preprocessing
+from core.backbones.catalogue import Preprocessing
 from core.backbones.freeze import freeze, train_mode
 from core.data.folder import look
 from core.data.split import Split, split
@@ -17,25 +17,26 @@ from core.events import Event, Notice, Progress, RunStarted
 from core.recipe import Recipe
 from core.training.device import find_device
 from core.training.inputs import Inputs, prepare_inputs
+from core.training.memory import keep_freed_memory
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
-from core.training.precision import Precision, choose
+from core.training.precision import Precision, choose, spare_strided
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the loop works with. `layers` are the trainable layers, `weights` those that penalties apply to.
+    """What the loop works with. `awake` are the modules that are in training mode while the rest stays in eval mode.
 
-    `inputs` holds the network that is trained, which shares its modules with `model`, and what goes into it.
+    `inputs` holds the network that is trained, which shares its modules with `model`, and what goes into it. `weights`
+    are those that penalties apply to.
     """
 
     recipe: Recipe
     classes: tuple[str, ...]
     split: Split
-    backbone: Backbone
     preprocessing: Preprocessing
-    layers: frozenset[str]
     model: nn.Module
+    awake: tuple[nn.Module, ...]
     inputs: Inputs
     weights: list[nn.Parameter]
     optimizer: optim.Optimizer
@@ -52,6 +53,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     Seeds torch's global generator, which draws the new head, random weights and dropout. Raises BadData, BadRecipe or
     WeightsUnavailable.
     """
+    keep_freed_memory()
     device = find_device(recipe.device)
     folder = look(Path(recipe.data))
     drawn = split(folder, recipe.val_fraction, recipe.seed)
@@ -75,15 +77,15 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     preprocessing = backbone.preprocessing.at(recipe.image_size)
     precision = choose(recipe.precision, device)
     inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, precision, features_folder)
+    spare_strided(inputs.network, device)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
         recipe=recipe,
         classes=folder.classes,
         split=drawn,
-        backbone=backbone,
         preprocessing=preprocessing,
-        layers=layers,
         model=model,
+        awake=tuple(module for module in model.modules() if module.training),
         inputs=inputs,
         weights=penalised(model),
         optimizer=build_optimizer(recipe.optimizer, trainable),

@@ -12,7 +12,7 @@ import torch
 
 from core.events import EpochEnded, Event, FeaturesReady, Notice, StepEnded
 from core.recipe import Recipe
-from core.training import checkpoint, features
+from core.training import checkpoint, features, limits
 from core.training.features import make_room
 from core.training.loop import train
 from tests.conftest import MakeFolder, small_recipe
@@ -135,7 +135,7 @@ def test_a_full_disk_means_training_without_features(
 def test_features_beyond_the_limit_are_not_kept(
     make_folder: MakeFolder, run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "LIMIT", 10 * 512 * 4 - 1)
+    monkeypatch.setattr(limits, "FEATURES", 10 * 512 * 4 - 1)
     events = run(small_recipe(make_folder(a=5, b=5)))
     (notice,) = [event.text for event in events if isinstance(event, Notice)]
     assert "every epoch runs the whole network" in notice.lower()
@@ -150,6 +150,18 @@ def test_the_features_unused_for_longest_make_room(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (now - age, now - age))
     make_room(tmp_path, limit=250)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "newest"]
+
+
+def test_new_features_push_out_the_oldest_within_the_limit(
+    make_folder: MakeFolder, run: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = make_folder(a=5, b=5)
+    run(small_recipe(data))
+    (first,) = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
+    monkeypatch.setattr(limits, "FEATURES", 10 * 512 * 4 + 1000)
+    run(small_recipe(data, seed=1))
+    (second,) = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
+    assert first != second
 
 
 def test_features_in_bfloat16_are_close(make_folder: MakeFolder, run: Train) -> None:

@@ -44,9 +44,8 @@ def test_the_order_of_events(make_folder: MakeFolder, weights_file: Path) -> Non
     events = list(train(small_recipe(data, trainable=["layer4", "head"]), weights_file))
     names = [type(event) for event in events if not isinstance(event, Progress)]
     assert names[0] is RunStarted
-    assert names[1:5] == [StepEnded, StepEnded, StepEnded, ArtifactSaved]
-    assert names[5] is EpochEnded
-    assert names[-1] is RunFinished
+    assert names[1:5] == [StepEnded, StepEnded, StepEnded, EpochEnded]
+    assert names[-2:] == [ArtifactSaved, RunFinished]
     (started,) = only(RunStarted, events)
     assert (started.classes, started.train_images, started.val_images) == (("a", "b"), 12, 4)
     assert (started.epochs, started.steps_per_epoch, started.device) == (2, 3, "cpu")
@@ -147,7 +146,8 @@ def test_stop_after_an_epoch_keeps_the_best_one(make_folder: MakeFolder, weights
     job = train(small_recipe(make_folder(a=8, b=8), epochs=50), weights_file)
     while not isinstance(event := next(job), EpochEnded):
         pass
-    (stopped,) = [job.throw(StopRequested()), *job]
+    saved, stopped = [job.throw(StopRequested()), *job]
+    assert isinstance(saved, ArtifactSaved)
     assert isinstance(stopped, RunStopped)
     assert (stopped.best_epoch, stopped.val_accuracy) == (1, event.val.accuracy if event.val else None)
     assert checkpoint.load(weights_file).epoch == 1
@@ -186,6 +186,32 @@ def test_what_is_done_differently_is_said(
     events = list(train(recipe, weights_file))
     assert any(sentence.lower() in notice.text.lower() for notice in only(Notice, events))
     assert isinstance(events[-1], RunFinished)
+
+
+def test_the_best_weights_are_written_on_the_way(
+    make_folder: MakeFolder, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.best.WRITE_EVERY", 0.0)
+    happened: list[Event] = []
+    for event in train(small_recipe(make_folder(a=8, b=8), epochs=4), weights_file):
+        if isinstance(event, EpochEnded) and isinstance(happened[-1], ArtifactSaved):
+            assert checkpoint.load(weights_file).epoch == happened[-1].epoch == event.epoch
+        happened.append(event)
+    assert only(ArtifactSaved, happened)
+
+
+def test_what_was_learnt_is_kept_when_a_picture_vanishes(
+    make_folder: MakeFolder, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.inputs.MEMORY_SHARE", 0.0)
+    data = make_folder(a=8, b=8)
+    job = train(small_recipe(data, epochs=50), weights_file)
+    while not isinstance(next(job), EpochEnded):
+        pass
+    (data / "a" / "0.png").unlink()
+    with pytest.raises(BadImage, match=r"0\.png is not there any more"):
+        list(job)
+    assert checkpoint.load(weights_file).epoch >= 1
 
 
 def test_without_validation_images_training_decides(make_folder: MakeFolder, weights_file: Path) -> None:

@@ -7,8 +7,8 @@ from torch import Tensor, fx, nn
 from core.backbones import catalogue
 from core.backbones.build import build
 from core.backbones.construct import construct, parameters_on_meta
+from core.backbones.cut import Cut, cut
 from core.backbones.freeze import freeze, train_mode
-from core.training.cut import Cut, cut
 
 CUTS = [
     ("mobilenet_v2", ["head"], 64),

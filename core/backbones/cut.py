@@ -30,24 +30,49 @@ class Cut:
     rest: fx.GraphModule
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A network's graph and, for a batch of two pictures, the shapes of all its values that are tensors."""
+
+    graph: fx.Graph
+    shapes: Shapes
+
+
 def cut(model: nn.Module, image_size: int) -> Cut | None:
     """The largest frozen prefix of `model`, and the rest; None when training begins at the first layer.
 
     The model must be frozen and in training mode as it will be trained (`core.backbones.freeze`): a dropout that is on
     ends the prefix as a trainable layer does.
     """
+    traced = trace(model, image_size)
+    frontier = _narrowed(model, traced)
+    if any(node.op == "placeholder" for node in frontier):
+        return None
+    before = _upto(model, traced.graph, frontier)
+    if next(before.parameters(), None) is None:
+        return None
+    return Cut(before, _after(model, traced.graph, frontier))
+
+
+def trace(model: nn.Module, image_size: int) -> Traced:
+    """The graph of `model` for pictures of `image_size` pixels."""
     graph = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=list(WHOLE)).trace(model)
-    shapes = _shapes(model, graph, image_size)
+    return Traced(graph, _shapes(model, graph, image_size))
+
+
+def features_at_cut(model: nn.Module, traced: Traced) -> int:
+    """How many numbers the prefix would keep of each picture."""
+    shapes = [traced.shapes[node] or () for node in _narrowed(model, traced)]
+    return sum(math.prod(shape[1:]) for shape in shapes)
+
+
+def _narrowed(model: nn.Module, traced: Traced) -> list[fx.Node]:
+    """The frontier of the largest prefix of which every tensor has a row for each picture."""
+    graph, shapes = traced.graph, traced.shapes
     prefix = _frozen(model, graph)
     while unfit := {node for node in _frontier(graph, prefix, shapes) if not _is_batch(shapes[node])}:
         prefix = _without(prefix, unfit)
-    frontier = _frontier(graph, prefix, shapes)
-    if any(node.op == "placeholder" for node in frontier):
-        return None
-    before = _upto(model, graph, frontier)
-    if next(before.parameters(), None) is None:
-        return None
-    return Cut(before, _after(model, graph, frontier))
+    return _frontier(graph, prefix, shapes)
 
 
 def fold(prefix: fx.GraphModule) -> fx.GraphModule:

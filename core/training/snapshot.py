@@ -1,0 +1,37 @@
+"""A copy of all that training changes in a model, at one moment."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class Snapshot:
+    """The trainable parameters and the BatchNorm statistics that move, as they were when last taken.
+
+    The model must be in the training mode that it will be trained in (`core.backbones.freeze`).
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        moving = {
+            f"{path}.{name}" if path else name
+            for path, module in model.named_modules()
+            if module.training
+            for name, _ in module.named_buffers(recurse=False)
+        }
+        self._live = {name: tensor for name, tensor in model.state_dict().items() if name in learning | moving}
+        self._copies = {name: tensor.clone() for name, tensor in self._live.items()}
+
+    def take(self) -> None:
+        """Copy the model as it is now."""
+        torch._foreach_copy_(list(self._copies.values()), list(self._live.values()))
+
+    def restore(self) -> None:
+        """Put the copied values back into the model."""
+        torch._foreach_copy_(list(self._live.values()), list(self._copies.values()))
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The model's state_dict as it was when the copy was taken."""
+        return {**self._model.state_dict(), **self._copies}

@@ -33,11 +33,16 @@ class Block:
 
     `modules` are the paths it consists of, in forward order: modules with all they contain, those without parameters
     (dropout, pooling) included, and bare parameters. `layers` are its layers, in the network's own order.
+
+    Of each picture of the weights' own size, `inflow` numbers come into it when all before it is frozen, and it takes
+    `flops` floating-point operations, the head for ImageNet's 1000 classes.
     """
 
     name: str
     modules: tuple[str, ...]
     layers: tuple[Layer, ...]
+    inflow: int
+    flops: int
 
     @property
     def parameters(self) -> int:
@@ -143,8 +148,8 @@ def get(name: str) -> Backbone:
         "weights": entry["weights"] and PretrainedWeights(**entry["weights"]),
         "head": Head(**entry["head"]),
         "blocks": tuple(
-            Block(block, tuple(modules), tuple(Layer(path, count) for path, count in layers.items()))
-            for block, modules, layers in entry["blocks"]
+            Block(block, tuple(modules), tuple(Layer(path, count) for path, count in layers.items()), inflow, flops)
+            for block, modules, layers, inflow, flops in entry["blocks"]
         ),
     }
     return Backbone(name=name, **(entry | parts))

@@ -6,15 +6,20 @@ No weights are downloaded and none take memory: the networks are built on the me
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
+import torch
 import torchvision
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from core.backbones.catalogue import FILE, Backbone, Block, Head, Layer, Preprocessing, PretrainedWeights
 from core.backbones.construct import construct, parameters_on_meta
+from core.backbones.cut import features_at_cut, trace
 from core.backbones.families import find
+from core.backbones.freeze import freeze, train_mode
 
 OTHER_WEIGHTS = {"mobilenet_v2": "IMAGENET1K_V1"}
 """Where torchvision's default is not taken: the bundled MobileNetV2 has the pre-processing of V1."""
@@ -39,7 +44,8 @@ def describe(name: str, model: nn.Module) -> Backbone:
     preprocessing = _preprocessing(weights)
     plan = family.plan(model)
     size = preprocessing.crop if family.fixed_size else family.min_size
-    return Backbone(
+    blocks = tuple(Block(block, tuple(paths), tuple(_layers(model, paths)), 0, 0) for block, paths in plan.items())
+    backbone = Backbone(
         name=name,
         title=title,
         family=family.name,
@@ -49,8 +55,9 @@ def describe(name: str, model: nn.Module) -> Backbone:
         fixed_size=family.fixed_size,
         weights=_published(weights),
         head=_head(model, plan["head"][-1]),
-        blocks=tuple(Block(block, tuple(paths), tuple(_layers(model, paths))) for block, paths in plan.items()),
+        blocks=blocks,
     )
+    return replace(backbone, blocks=tuple(_measured(backbone, model)))
 
 
 def _weights(name: str) -> Any:
@@ -92,6 +99,22 @@ def _layers(model: nn.Module, paths: Iterable[str]) -> Iterator[Layer]:
     return (Layer(path, count) for path, count in counts.items())
 
 
+def _measured(backbone: Backbone, model: nn.Module) -> Iterator[Block]:
+    """The blocks, with what comes into each of them and what it takes."""
+    size = backbone.preprocessing.crop
+    counter = FlopCounterMode(display=False)
+    with counter:  # With gradients: without them, attention takes a shorter way that is not counted.
+        model.train()(torch.zeros(2, 3, size, size, device="meta"))
+    flops = {path.partition(".")[2]: sum(counts.values()) // 2 for path, counts in counter.get_flop_counts().items()}
+    traced = trace(model, size)
+    for position, block in enumerate(backbone.blocks):
+        trainable = frozenset(layer.path for later in backbone.blocks[position:] for layer in later.layers)
+        freeze(model, trainable)
+        train_mode(model, backbone, trainable)
+        inflow = features_at_cut(model, traced)
+        yield replace(block, inflow=inflow, flops=sum(flops.get(path, 0) for path in block.modules))
+
+
 def _head(model: nn.Module, path: str) -> Head:
     """The last layer with parameters at or below `path`."""
     modules = model.get_submodule(path).named_modules(prefix=path)
@@ -111,12 +134,16 @@ def _entry(backbone: Backbone) -> str:
     about = dataclasses.asdict(backbone)
     del about["name"], about["blocks"]
     blocks = [
-        json.dumps([block.name, block.modules, {layer.path: layer.parameters for layer in block.layers}])
+        json.dumps([block.name, block.modules, _parameters(block), block.inflow, block.flops])
         for block in backbone.blocks
     ]
     general = json.dumps(about, ensure_ascii=False).removesuffix("}")
     lines = ",\n  ".join(blocks)
     return f'"{backbone.name}": {general}, "blocks": [\n  {lines}]}}'
+
+
+def _parameters(block: Block) -> dict[str, int]:
+    return {layer.path: layer.parameters for layer in block.layers}
 
 
 def _version() -> str:

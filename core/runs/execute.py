@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from core.check import check
 from core.errors import RunFailed
-from core.events import Event, Progress, RunFinished, RunStopped, StepEnded, StopRequested
+from core.events import ArtifactSaved, EpochEnded, Event, Progress, RunFinished, RunStopped, StepEnded, StopRequested
 from core.recipe import to_settings, to_toml
 from core.runs import home
 from core.runs.advice import advice
@@ -15,6 +15,8 @@ from core.training.loop import train
 
 FLUSH_EVERY = 0.25
 """Seconds between two writes of steps: the curve grows smoothly, and the disk is not asked for every step."""
+FREQUENT = (StepEnded, EpochEnded, Progress, ArtifactSaved)
+"""Events that may come hundreds of times a second, and so are written together; others are written at once."""
 
 
 def execute(store: Store, run: Run) -> Iterator[Event]:
@@ -44,7 +46,7 @@ def _recorded(store: Store, run: Run) -> Iterator[Event]:
         pending.append(event)
         yield event
         stop = False
-        if not isinstance(event, StepEnded | Progress) or time.monotonic() - written > FLUSH_EVERY:
+        if not isinstance(event, FREQUENT) or time.monotonic() - written > FLUSH_EVERY:
             stop = store.append(run.id, pending) and not stop_sent
             pending, written = [], time.monotonic()
         stop_sent = stop_sent or stop

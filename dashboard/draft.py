@@ -16,6 +16,12 @@ from core.recipe import DEFAULT_LR, Recipe
 
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
+SAME_IN_BOTH = (
+    *("data", "val_fraction", "backbone", "weights", "image_size", "epochs", "batch_size", "seed"),
+    *("augment", "views", "device", "precision"),
+)
+"""Fields that draft and recipe have in common."""
+
 
 @dataclass
 class Draft:
@@ -32,6 +38,8 @@ class Draft:
     seed: int = 0
     augment: str = "none"
     views: int = 8
+    device: str = "auto"
+    precision: str = "auto"
     optimizer: str = "adam"
     adam_lr: float = DEFAULT_LR["adam"]
     beta1: float = 0.9
@@ -50,22 +58,17 @@ class Draft:
         """The catalogue's entry for the backbone."""
         return catalogue.get(self.backbone)
 
+    def data_path(self) -> str:
+        """The folder of pictures as an absolute path; empty when none is named."""
+        return str(Path(self.data).expanduser().absolute()) if self.data else ""
+
     def settings(self) -> dict[str, Any]:
         """The draft in the recipe's own fields, unchecked (`core.check`)."""
         adam = {"name": "adam", "lr": self.adam_lr, "betas": (self.beta1, self.beta2), "eps": self.eps}
         sgd = {"name": "sgd", "lr": self.sgd_lr, "momentum": self.momentum, "nesterov": self.nesterov}
-        return {
-            "data": str(Path(self.data).expanduser().absolute()) if self.data else "",
-            "val_fraction": self.val_fraction,
-            "backbone": self.backbone,
-            "weights": self.weights,
+        return {name: getattr(self, name) for name in SAME_IN_BOTH} | {
+            "data": self.data_path(),
             "trainable": self._trainable(),
-            "image_size": self.image_size,
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "augment": self.augment,
-            "views": self.views,
             "optimizer": adam if self.optimizer == "adam" else sgd,
             "penalties": {"l1": self.l1, "l2": self.l2},
         }
@@ -79,10 +82,9 @@ class Draft:
 def from_recipe(recipe: Recipe) -> Draft:
     """The draft that would give `recipe` again."""
     chosen = catalogue.select(catalogue.get(recipe.backbone), recipe.trainable)
-    same = {name: getattr(recipe, name) for name in ("data", "val_fraction", "backbone", "weights", "image_size")}
-    counts = {name: getattr(recipe, name) for name in ("epochs", "batch_size", "seed", "augment", "views")}
+    same = {name: getattr(recipe, name) for name in SAME_IN_BOTH}
     optimizer = recipe.optimizer
-    draft = Draft(**same, **counts, layers=chosen, optimizer=optimizer.name, **recipe.penalties.model_dump())
+    draft = Draft(**same, layers=chosen, optimizer=optimizer.name, **recipe.penalties.model_dump())
     if optimizer.name == "adam":
         draft.adam_lr, (draft.beta1, draft.beta2), draft.eps = optimizer.lr, optimizer.betas, optimizer.eps
     else:

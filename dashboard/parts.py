@@ -43,6 +43,11 @@ def short(count: int) -> str:
     return str(count)
 
 
+def byte_size(count: int) -> str:
+    """Bytes in three digits at the most: 798720 → "799 kB", 2048000 → "2.0 MB"."""
+    return f"{short(count)}B" if count >= 1000 else f"{count} B"
+
+
 def percent(share: float | None) -> str:
     """0.8333 → "83.3 %"; a dash where there is none."""
     return "–" if share is None else f"{share * 100:.1f} %"

@@ -16,6 +16,8 @@ REFRESH = 0.5
 """Seconds between two looks at the store."""
 CHART_HEIGHT = 320
 """In pixels."""
+PRECISIONS = {"fp32": "32 bits", "bf16": "bfloat16"}
+DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the GPU"}
 
 
 def show(run_id: int) -> None:
@@ -43,8 +45,8 @@ def _view(run_id: int, was_live: bool) -> None:
         live_chart(charts.loss_chart(said), key=f"loss-{run_id}", height=CHART_HEIGHT)
     with right:
         live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
-    if said.features and said.started:
-        st.caption(plain(cache_line(said.features, said.started, said.epochs)))
+    if said.started:
+        st.caption(in_words(said.features, said.started, said.epochs))
     if was_live and not run.live:
         st.rerun()  # Draws the page once more, without a timer.
 
@@ -107,19 +109,26 @@ def _epoch(said: History) -> int:
     return int(said.column("epoch")[-1]) if said.last_step else 1
 
 
-def cache_line(features: FeaturesReady, started: RunStarted, epochs: tuple[EpochEnded, ...]) -> str:
-    """What running the frozen part once has brought; the saving is an estimate from the time that one pass took."""
+def in_words(features: FeaturesReady | None, started: RunStarted, epochs: tuple[EpochEnded, ...]) -> str:
+    """How fast the run goes and on what, and what running the frozen part once has brought.
+
+    The saving is an estimate from the time that one pass through the frozen part took.
+    """
+    spent = sum(epoch.seconds for epoch in epochs)
+    device = DEVICES.get(started.device, started.device)
+    numbers = f"in {PRECISIONS[started.precision]} on {device}"
+    rate = started.steps_per_epoch * len(epochs) / spent if spent else 0.0
+    speed = f"{rate:,.{0 if rate >= 10 else 1}f} steps per second, {numbers}" if spent else f"Training {numbers}"
+    if features is None:
+        return f"{speed}."
     took = f"{features.seconds:.1f} s"
     made = f"reused (in an earlier run they took {took})" if features.reused else f"computed in {took}"
-    line = f"The frozen part ran once: {features.numbers:,} features × {features.images:,} images, {made}."
-    spent = sum(epoch.seconds for epoch in epochs)
+    line = f"The frozen part ran once: {features.numbers:,} features × {features.images:,} images, {made}. {speed}"
     if not spent:
-        return line
-    steps = started.steps_per_epoch * len(epochs) / spent
+        return f"{line}."
     computed = 0.0 if features.reused else features.seconds
     faster = (len(epochs) * features.seconds + spent) / (computed + spent)
-    saved = f"an estimated {faster:,.0f} times faster than running all of it in every epoch"
-    return f"{line} {steps:,.0f} steps per second; {saved}."
+    return f"{line}; an estimated {faster:,.0f} times faster than running all of it in every epoch."
 
 
 def _seconds_left(said: History, started: RunStarted) -> float | None:

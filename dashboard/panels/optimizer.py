@@ -1,4 +1,4 @@
-"""How the weights are changed: optimizer, penalties, length of the run."""
+"""How the weights are changed: optimizer and penalties."""
 
 import streamlit as st
 
@@ -21,8 +21,6 @@ def choose() -> None:
     else:
         _sgd()
     _penalties()
-    _length()
-    _augmentation()
 
 
 def _adam() -> None:
@@ -45,42 +43,6 @@ def _penalties() -> None:
         _number("L1 penalty", "l1", "Factor of the sum of absolute weights: pushes weights to exactly zero.", 1e-4)
     with right:
         _number("L2 penalty", "l2", "Factor of the sum of squared weights: keeps all weights small.", 1e-4)
-
-
-def _length() -> None:
-    left, right = st.columns(2)
-    left.number_input("Epochs", 1, 10_000, help="How often all training pictures are seen.", **bind("epochs"))
-    right.number_input("Batch size", 1, 4096, help="Pictures per step.", **bind("batch_size"))
-    left.number_input("Seed", 0, help="The same seed gives the same run.", **bind("seed"))
-    right.number_input(
-        "Image size",
-        10,
-        1024,
-        value=None,
-        placeholder=f"{current().chosen_backbone().preprocessing.crop}",
-        help="Side of the square that the network sees, in pixels; smaller is faster. Empty: the weights' own.",
-        **bind("image_size"),
-    )
-
-
-def _augmentation() -> None:
-    draft = current()
-    st.segmented_control(
-        "Variation",
-        ["none", "flip", "standard"],
-        format_func={"none": "None", "flip": "Flip", "standard": "Standard"}.__getitem__,
-        required=True,
-        width="stretch",
-        help="Vary training pictures, so that there seem to be more: mirrored, or with crops and colours varied too.",
-        **bind("augment"),
-    )
-    if draft.augment == "none":
-        return
-    st.number_input("Variations kept", 0, 64, help="Of each picture; 0 makes new ones every epoch.", **bind("views"))
-    if draft.views:
-        st.caption(f"The frozen part runs once, over {1 + draft.views} looks at each picture.")
-    else:
-        st.caption("Every epoch runs the whole network over new variations, which takes longest.")
 
 
 def _number(label: str, name: str, sentence: str, step: float) -> None:

@@ -44,42 +44,45 @@ def choose() -> None:
 
 
 def _count() -> None:
-    try:
-        folder = look_at(current().data)
-    except (BadData, OSError):
+    if (folder := _chosen()) is None:
         return
     own = ", with a val/ of its own" if folder.val is not None else ""
     st.caption(f"{sum(folder.counts()):,} pictures in {len(folder.classes):,} classes{own}")
 
 
-def show() -> int:
-    """A strip of classes, each with some of its pictures and their number; returns how many classes there are.
+def show() -> ImageFolder | None:
+    """A strip of classes, each with some of its pictures and their number; returns what is in the folder.
 
-    Shows nothing for a folder that cannot be used: `core.check` says why.
+    Shows nothing, and returns None, for a folder that cannot be used: `core.check` says why.
     """
-    try:
-        folder = look_at(current().data)
-    except (BadData, OSError):
-        return 0
+    if (folder := _chosen()) is None:
+        return None
     shown = folder.classes[:SHOWN_CLASSES]
     per_class = 3 if len(shown) <= 6 else 1
     counts = folder.counts()
     for label, column in enumerate(st.columns(len(shown))):
         examples = tuple(example.path for example in folder.train if example.label == label)[:per_class]
-        column.image(sheet(examples), caption=f"{plain(shown[label])} · {counts[label]}", width="stretch")
+        column.image(_sheet(examples), caption=f"{plain(shown[label])} · {counts[label]}", width="stretch")
     if rest := len(folder.classes) - len(shown):
         st.caption(f"{rest:,} more classes are not shown.")
-    return len(folder.classes)
+    return folder
+
+
+def _chosen() -> ImageFolder | None:
+    try:
+        return _look_at(current().data_path())
+    except (BadData, OSError):
+        return None
 
 
 @st.cache_data(ttl=5, show_spinner="Looking at the pictures …")
-def look_at(path: str) -> ImageFolder:
+def _look_at(path: str) -> ImageFolder:
     """The folder as it was within the last seconds. Raises BadData or OSError."""
     return look(Path(path))
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def sheet(paths: tuple[Path, ...]) -> Image.Image:
+def _sheet(paths: tuple[Path, ...]) -> Image.Image:
     """Square thumbnails side by side; a grey one for a picture that cannot be read."""
     side_by_side = Image.new("RGB", (THUMBNAIL * len(paths), THUMBNAIL), "white")
     for position, path in enumerate(paths):

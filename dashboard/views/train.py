@@ -10,7 +10,8 @@ from core.errors import BadRecipe, Fault, UnknownRun
 from core.recipe import Recipe
 from core.runs.launch import ensure_worker
 from dashboard import draft
-from dashboard.panels import backbone, live, network, optimizer, pictures
+from dashboard.cost import cost
+from dashboard.panels import backbone, course, live, network, optimizer, pictures
 from dashboard.parts import say
 from dashboard.services import store
 
@@ -26,7 +27,9 @@ def main() -> None:
         pictures.choose()
         backbone.choose()
         optimizer.choose()
-    classes = pictures.show()
+        course.choose()
+    folder = pictures.show()
+    classes = len(folder.classes) if folder else 0
     network.show(classes)
     recipe, faults = checked(draft.current().settings())
     button, counts = st.columns([1, 3], vertical_alignment="center")
@@ -35,6 +38,8 @@ def main() -> None:
     )
     with counts:
         network.show_counts(classes)
+    if recipe and folder:
+        st.caption(cost(recipe, pictures=sum(folder.counts())))
     for fault in faults:
         say("error", str(fault))
     if pressed and recipe and not is_double_click(recipe):

@@ -1,7 +1,7 @@
 """What the live view says of the features."""
 
 from core.events import EpochEnded, FeaturesReady, Metrics, RunStarted
-from dashboard.panels.live import cache_line
+from dashboard.panels.live import in_words
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=4, device="cpu", precision="fp32")
 METRICS = Metrics(1.0, 1.0, 0.0, 0.0, 0.5)
@@ -9,17 +9,24 @@ EPOCHS = tuple(EpochEnded(n, METRICS, METRICS, seconds=0.1, images_per_second=80
 
 
 def test_computed_now() -> None:
-    line = cache_line(FeaturesReady(156, 1280, seconds=1.5, reused=False), STARTED, EPOCHS)
-    assert line.startswith("The frozen part ran once: 1,280 features × 156 images, computed in 1.5 s.")
+    line = in_words(FeaturesReady(156, 1280, seconds=1.5, reused=False), STARTED, EPOCHS)
+    assert line.startswith("The frozen part ran once: 1,280 features × 156 images, computed in 1.5 s. 40 steps per")
     # Five epochs of 1.5 s and 0.1 s each, against 1.5 s once and five of 0.1 s: 8 / 2.
-    assert line.endswith("40 steps per second; an estimated 4 times faster than running all of it in every epoch.")
+    assert line.endswith("32 bits on the CPU; an estimated 4 times faster than running all of it in every epoch.")
 
 
 def test_reused() -> None:
-    line = cache_line(FeaturesReady(156, 1280, seconds=1.5, reused=True), STARTED, EPOCHS)
+    line = in_words(FeaturesReady(156, 1280, seconds=1.5, reused=True), STARTED, EPOCHS)
     assert "reused (in an earlier run they took 1.5 s)." in line
     assert "an estimated 16 times faster" in line
 
 
 def test_before_the_first_epoch_there_is_no_estimate() -> None:
-    assert "estimated" not in cache_line(FeaturesReady(156, 1280, 1.5, False), STARTED, ())
+    assert "estimated" not in in_words(FeaturesReady(156, 1280, 1.5, False), STARTED, ())
+
+
+def test_without_features_the_speed_is_said() -> None:
+    assert in_words(None, STARTED, EPOCHS) == "40 steps per second, in 32 bits on the CPU."
+    assert in_words(None, STARTED, ()) == "Training in 32 bits on the CPU."
+    slow = (EpochEnded(1, METRICS, METRICS, seconds=8.0, images_per_second=1.0),)
+    assert in_words(None, STARTED, slow) == "0.5 steps per second, in 32 bits on the CPU."

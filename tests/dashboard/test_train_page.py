@@ -18,6 +18,10 @@ def text_of(page: AppTest) -> str:
     return "\n".join(element.value for kind in ("markdown", "text", "info") for element in page.get(kind))
 
 
+def captions_of(page: AppTest) -> str:
+    return "\n".join(caption.value for caption in page.caption)
+
+
 def press_train(page: AppTest) -> AppTest:
     return page.button(key="train").click().run()
 
@@ -58,11 +62,23 @@ def test_variations_say_what_they_cost(open_page: OpenPage, store: Store) -> Non
     test = open_page()
     test.session_state["draft"].augment = "standard"
     test.run()
-    assert "over 9 looks at each picture" in "".join(caption.value for caption in test.caption)
+    assert "over 9 looks at each of 156 pictures" in captions_of(test)
     test.number_input(key="draft.views").set_value(0).run()
-    assert "Every epoch runs the whole network" in "".join(caption.value for caption in test.caption)
+    assert "Every epoch runs the whole network over new variations" in "".join(
+        caption.value for caption in test.caption
+    )
     press_train(test)
     assert (store.runs()[0].recipe.augment, store.runs()[0].recipe.views) == ("standard", 0)
+
+
+def test_the_machine_reaches_the_recipe_and_comes_back(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.selectbox(key="draft.device").set_value("cpu")
+    test.selectbox(key="draft.precision").set_value("fp32").run()
+    press_train(test)
+    (run,) = store.runs()
+    assert (run.recipe.device, run.recipe.precision) == ("cpu", "fp32")
+    assert open_page(run=str(run.id)).selectbox(key="draft.precision").value == "fp32"
 
 
 def test_toggles_freeze_and_thaw_blocks_and_layers(open_page: OpenPage, store: Store) -> None:

@@ -12,8 +12,10 @@ from dashboard.history import History
 from dashboard.parts import describe, duration, percent, plain, say
 from dashboard.services import store
 
-REFRESH = 0.5
-"""Seconds between two looks at the store."""
+REFRESH = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between two looks at the store: a long run is looked at less often, since drawing takes from training."""
+LOOKS = 40
+"""About how many looks a run should get at the least."""
 CHART_HEIGHT = 320
 """In pixels."""
 PRECISIONS = {"fp32": "32 bits", "bf16": "bfloat16"}
@@ -27,10 +29,19 @@ def show(run_id: int) -> None:
     except UnknownRun as error:
         say("error", str(error))
         return
-    st.fragment(_view, run_every=REFRESH if run.live else None)(run_id, run.live)
+    refresh = pace(_history(run_id)) if run.live else None
+    st.fragment(_view, run_every=refresh)(run_id, refresh)
 
 
-def _view(run_id: int, was_live: bool) -> None:
+def pace(said: History) -> float:
+    """Seconds between two looks at a live run: the longest of REFRESH that lets it have LOOKS of them."""
+    if not (said.started and said.epochs):
+        return REFRESH[0]
+    expected = said.started.epochs * sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
+    return max((seconds for seconds in REFRESH if seconds * LOOKS <= expected), default=REFRESH[0])
+
+
+def _view(run_id: int, refresh: float | None) -> None:
     fail_lost_runs(store())
     run = store().run(run_id)
     said = _history(run_id)
@@ -47,8 +58,8 @@ def _view(run_id: int, was_live: bool) -> None:
         live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
     if said.started:
         st.caption(in_words(said.features, said.started, said.epochs))
-    if was_live and not run.live:
-        st.rerun()  # Draws the page once more, without a timer.
+    if refresh != (pace(said) if run.live else None):
+        st.rerun()  # Draws the page once more, with another timer or without one.
 
 
 def _history(run_id: int) -> History:

@@ -1,7 +1,8 @@
 """What the live view says of the features."""
 
 from core.events import EpochEnded, FeaturesReady, Metrics, RunStarted
-from dashboard.panels.live import in_words
+from dashboard.history import History
+from dashboard.panels.live import in_words, pace
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=4, device="cpu", precision="fp32")
 METRICS = Metrics(1.0, 1.0, 0.0, 0.0, 0.5)
@@ -30,3 +31,12 @@ def test_without_features_the_speed_is_said() -> None:
     assert in_words(None, STARTED, ()) == "Training in 32 bits on the CPU."
     slow = (EpochEnded(1, METRICS, METRICS, seconds=8.0, images_per_second=1.0),)
     assert in_words(None, STARTED, slow) == "0.5 steps per second, in 32 bits on the CPU."
+
+
+def test_a_long_run_is_looked_at_less_often() -> None:
+    def of(seconds: float) -> float:
+        return pace(History(started=STARTED, epochs=(EpochEnded(1, METRICS, METRICS, seconds, 1.0),)))
+
+    assert pace(History()) == 0.5
+    # Five epochs: 40 looks at a run of 5, 45, 500 and 5,000 seconds.
+    assert [of(seconds) for seconds in (1.0, 9.0, 100.0, 1000.0)] == [0.5, 1.0, 4.0, 4.0]

@@ -38,6 +38,10 @@ from core.training.precision import Precision, autocast
 Array = NDArray[np.float32]
 BATCH = 32
 """Images per pass through the frozen part."""
+PARTIAL = ".partial-"
+"""How the names of folders begin in which features are being computed."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which such a folder is taken for that of a process that was killed."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def _compute(
     chosen = batches(range(len(sources)), max(1, BATCH // (1 + looks.views)))
     rows = len(sources) * (1 + looks.views)
     run = frozen.runner(looks.preprocessing)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as scratch, ExitStack() as open_files:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
         files: list[BinaryIO] = []
@@ -180,9 +184,16 @@ def _demand_room(folder: Path, size: int) -> None:
 
 
 def make_room(folder: Path, limit: int) -> None:
-    """Delete the features that have not been used for longest, until all of them take at most `limit` bytes."""
-    kept = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    sizes = [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in kept]
+    """Delete the features that have not been used for longest, until all of them take at most `limit` bytes.
+
+    What a process left unfinished goes first, once it is so old that the process must be gone.
+    """
+    folders = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for path in folders:
+        if path.name.startswith(PARTIAL) and time.time() - path.stat().st_mtime > ABANDONED:
+            shutil.rmtree(path, ignore_errors=True)
+    kept = [path for path in folders if not path.name.startswith(PARTIAL)]
+    sizes = [sum(file.stat().st_size for file in path.iterdir()) for path in kept]
     while kept and sum(sizes) > limit:
         shutil.rmtree(kept.pop(0), ignore_errors=True)
         sizes.pop(0)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import torch
 
 from core.events import EpochEnded, Event, FeaturesReady, Notice, StepEnded
-from core.recipe import Recipe
+from core.recipe import Recipe, to_toml
 from core.training import checkpoint, features, limits
 from core.training.features import make_room
 from core.training.loop import train
@@ -148,8 +150,11 @@ def test_the_features_unused_for_longest_make_room(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.npy").write_bytes(bytes(100))
         os.utime(tmp_path / name, (now - age, now - age))
+    for age, name in [(60, ".partial-under-way"), (2 * 24 * 3600, ".partial-of-the-dead")]:
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (now - age, now - age))
     make_room(tmp_path, limit=250)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "newest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-under-way", "middle", "newest"]
 
 
 def test_new_features_push_out_the_oldest_within_the_limit(
@@ -177,6 +182,19 @@ def test_nothing_but_the_kept_files_is_left(make_folder: MakeFolder, run: Train,
     (kept,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
     assert sorted(path.name for path in kept.iterdir()) == ["0.npy", "about.json"]
     assert json.loads((kept / "about.json").read_text(encoding="utf-8"))["seconds"] > 0
+
+
+def test_two_processes_that_want_the_same_features_compute_them_once(make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(to_toml(small_recipe(make_folder(a=30, b=30), precision="fp32")), encoding="utf-8")
+    command = [sys.executable, "-m", "core", "train", str(recipe), "--json"]
+    both = [subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    events = [[json.loads(line) for line in process.communicate(timeout=120)[0].splitlines()] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    reused = [event["reused"] for run in events for event in run if event["event"] == "features_ready"]
+    assert sorted(reused) == [False, True]
+    first, second = ([event["metrics"] for event in run if event["event"] == "step_ended"] for run in events)
+    assert first == second
 
 
 def test_variations_are_kept_and_drawn_from(make_folder: MakeFolder, run: Train) -> None:

@@ -1,0 +1,92 @@
+"""How long after a click on Train the curves begin: `python -m tests.benchmarks.click` from the project's root.
+
+The default recipe in a real browser. The first run computes the features; those after it, whose learning rates differ,
+find them, and a worker that waits. Pauses between the clicks are as a person makes them.
+"""
+
+import argparse
+import os
+import re
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser.conftest import HOW_TO_GET_ONE, QUIET, Dashboard, block, executable
+
+PAUSE = 6.0
+"""Seconds before each click; in the first of them, the worker loads torch."""
+POINT, FINISHED = 1.5, 3.0
+"""Seconds that are wanted at most with features there: to the first point of both curves, to the end of the run."""
+SHOWN = """([run, word]) => {
+    const charts = [...document.querySelectorAll(".chart")];
+    return location.search.includes(`run=${run}`) && document.body.innerText.includes(`Run ${run}`)
+        && charts.length === 2 && charts.every((chart) => (chart.data?.[0].x.length ?? 0) > 0)
+        && document.body.innerText.includes(word);
+}"""
+
+
+@dataclass(frozen=True)
+class Click:
+    """Seconds from the click until both charts show a point, and until the page says that the run has finished."""
+
+    point: float
+    finished: float
+
+
+def main() -> None:
+    """Click a few times and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.click", description="From click to curve.")
+    parser.add_argument("--clicks", type=int, default=7, help="the first of which computes the features")
+    first, *others = clicks(parser.parse_args().clicks)
+    point, finished = median(c.point for c in others), median(c.finished for c in others)
+    print("| seconds after the click, until | features computed | features there, median | wanted |")
+    print("| --- | ---: | ---: | ---: |")
+    print(f"| both curves show a point | {first.point:.2f} | {point:.2f} | {POINT} |")
+    print(f"| the page says that the run has finished | {first.finished:.2f} | {finished:.2f} | {FINISHED} |")
+    print(f"\n**{'met' if point <= POINT and finished <= FINISHED else 'not met'}**")
+
+
+def clicks(count: int) -> list[Click]:
+    """That many runs, one after the other, by clicks on the page of a dashboard of their own."""
+    path = executable()
+    if path is None:
+        raise SystemExit(HOW_TO_GET_ONE)
+    with tempfile.TemporaryDirectory(prefix="thaw-benchmark-") as scratch, sync_playwright() as playwright:
+        os.environ |= {"THAW_HOME": scratch, "THAW_WORKER_IDLE": "60"}
+        dashboard = Dashboard(Path(scratch))
+        dashboard.start()
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(dashboard.url)
+        expect(block(page, "head")).to_be_visible()
+        timed = [click(page, run) for run in range(1, count + 1)]
+        browser.close()
+        dashboard.stop()
+        workers = {run.worker.split("/")[1] for run in dashboard.store.runs() if run.worker}
+        for pid in workers:
+            psutil.Process(int(pid)).kill()
+    return timed
+
+
+def click(page: Page, run: int) -> Click:
+    """Choose another learning rate, wait as a person does, press Train, and watch."""
+    rate = page.get_by_role("spinbutton", name=re.compile("Learning rate"))
+    rate.fill(f"{0.001 + run / 10_000:.4f}")
+    rate.press("Enter")
+    threading.Event().wait(PAUSE)
+    begin = time.monotonic()
+    page.locator(".st-key-train button").click()
+    page.wait_for_function(SHOWN, arg=[run, ""], polling=20, timeout=60_000)
+    point = time.monotonic() - begin
+    page.wait_for_function(SHOWN, arg=[run, "Finished"], polling=20, timeout=60_000)
+    return Click(point, time.monotonic() - begin)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The command line: `python -m core train|backbones|runs|predict`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ThawError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # As in `python -m core runs | head`: nobody reads on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # For what Python writes at its end.
     return 0
 
 

@@ -110,7 +110,7 @@ class Recipe(_Settings):
     image_size: Annotated[Count, Field(ge=10, le=1024)] | None = None
     epochs: Annotated[Count, Field(ge=1, le=10_000)] = 10
     batch_size: Annotated[Count, Field(ge=1, le=4096)] = 32
-    seed: Annotated[Count, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[Count, Field(ge=0, lt=2**53)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     augment: Literal["none", "flip", "standard"] = "none"
@@ -131,7 +131,7 @@ EXPECTED = {
     "image_size": "must be a whole number of pixels from 10 to 1024, or be left out for the weights' own",
     "epochs": "must be a whole number from 1 to 10,000",
     "batch_size": "must be a whole number from 1 to 4,096",
-    "seed": "must be a whole number from 0 to 9,223,372,036,854,775,807",
+    "seed": "must be a whole number from 0 to 9,007,199,254,740,991",
     "device": 'must be "auto", "cpu", "cuda" or "mps"',
     "precision": 'must be "auto", "fp32" or "bf16"',
     "augment": 'must be "none", "flip" or "standard"',

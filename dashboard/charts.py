@@ -15,6 +15,7 @@ from dashboard.history import History
 Figure = dict[str, Any]
 
 TERMS = {"cross_entropy": "cross-entropy", "l1": "L1", "l2": "L2"}
+DASHES = {"cross_entropy": "dot", "l1": "dash", "l2": "dashdot"}
 DIGITS = 5
 """Digits kept of each value: more would be sent, and none of them seen."""
 POINTS = 1000
@@ -28,7 +29,7 @@ def loss_chart(history: History) -> Figure:
     traces = [*_curves(history, "loss", "%{y:.4f}")]
     on = [name for name in ("l1", "l2") if history.last_step and history.column(name)[-1]]
     if on:
-        traces += [_term(history, name) for name in ("cross_entropy", *on)]
+        traces += [_term(history, name) for name in ("cross_entropy", *on)] + [_validated_cross_entropy(history)]
     return {"data": traces, "layout": _layout(history, "Loss", {"rangemode": "tozero"})}
 
 
@@ -45,7 +46,7 @@ def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]
         "hovertemplate": f"step %{{customdata}}: {number}<extra></extra>",
         "name": "each step",
         "line": {"color": palette.TRAINING, "width": 1.5},
-        "opacity": 0.6,
+        "opacity": 0.85,
     }
     validated = [epoch for epoch in history.epochs if epoch.val]
     passes = [
@@ -75,11 +76,28 @@ def _term(history: History, name: str) -> dict[str, Any]:
         **_thinned(history, name),
         "hovertemplate": f"{TERMS[name]}: %{{y:.4f}}<extra></extra>",
         "name": TERMS[name],
-        "line": {"color": palette.TERMS[name], "width": 2, "dash": "dot"},
+        "legend": "legend2",
+        "line": {"color": palette.TERMS[name], "width": 2, "dash": DASHES[name]},
+    }
+
+
+def _validated_cross_entropy(history: History) -> dict[str, Any]:
+    """What validation costs without the penalties, to be held against the training's cross-entropy."""
+    points = [(epoch.epoch, epoch.val.cross_entropy) for epoch in history.epochs if epoch.val]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [epoch for epoch, _ in points],
+        "y": _short([loss for _, loss in points]),
+        "hovertemplate": "cross-entropy in validation, epoch %{x}: %{y:.4f}<extra></extra>",
+        "name": "its validation",
+        "legend": "legend2",
+        "line": {"color": palette.VALIDATION, "width": 2, "dash": DASHES["cross_entropy"]},
     }
 
 
 def _layout(history: History, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
+    """With two legends of a row each, since one that wraps in mid-run would move the axes: the terms' lies below."""
     epochs = history.started.epochs if history.started else 10
     return {
         "title": {"text": title, "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
@@ -87,6 +105,7 @@ def _layout(history: History, title: str, y_axis: dict[str, Any]) -> dict[str, A
         "yaxis": y_axis,
         "showlegend": True,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        "legend2": {"orientation": "h", "y": -0.15, "yanchor": "top", "x": 0, "xanchor": "left"},
     }
 
 

@@ -3,7 +3,7 @@
 from core.backbones import catalogue
 from core.recipe import Recipe
 from core.training import limits
-from dashboard.parts import byte_size
+from dashboard.parts import byte_size, percent
 
 
 def cost(recipe: Recipe, pictures: int) -> str:
@@ -36,4 +36,4 @@ def _what(pictures: int, looks: int) -> str:
 
 
 def _share(part: float) -> str:
-    return f"{part:.1%}".replace("%", " %")
+    return "more than 99.9 %" if part > 0.9994 else percent(part)

@@ -79,5 +79,9 @@ def optimizer_of(recipe: Recipe) -> str:
 
 
 def describe(recipe: Recipe) -> str:
-    """A recipe in a line: "MobileNetV2 · head · Adam 0.001 · stamps"."""
-    return " · ".join([backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), Path(recipe.data).name])
+    """A recipe in a line: "MobileNetV2 · head · Adam 0.001 · L2 0.0001 · 10 epochs · stamps"."""
+    penalties = [f"{name.upper()} {factor:g}" for name, factor in recipe.penalties if factor]
+    varied = [f"variation {recipe.augment}"] if recipe.augment != "none" else []
+    epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
+    what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]
+    return " · ".join([*what, Path(recipe.data).name])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.commands import open_store, percent
+from core.errors import BadCheckpoint, BadImage
 from core.runs import home
 
 if TYPE_CHECKING:
@@ -25,14 +26,26 @@ def add_to(commands: "Commands") -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print a prediction per picture."""
+    """Print a prediction for every picture that can be read. Raises BadImage, at the end, with those that cannot."""
     # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.results.predict import predict
+    from core.results.predict import classifier
 
     known = open_store().run(options.run)
-    for prediction in predict(home.weights_file(known.id), options.images):
+    file = home.weights_file(known.id)
+    if not file.is_file():
+        raise BadCheckpoint(f"Run {known.id} is {known.status} and has no weights; take another run.")
+    classify = classifier(file)
+    unread = []
+    for path in options.images:
+        try:
+            probabilities = classify(path)
+        except BadImage as error:
+            unread.append(str(error))
+            continue
         if options.json:
-            print(json.dumps({"image": str(prediction.path), "probabilities": prediction.probabilities}))
+            print(json.dumps({"image": str(path), "probabilities": probabilities}))
         else:
-            likeliest = list(prediction.probabilities.items())[:SHOWN]
-            print(f"{prediction.path}: " + ", ".join(f"{name} {percent(share)}" for name, share in likeliest))
+            likeliest = list(probabilities.items())[:SHOWN]
+            print(f"{path}: " + ", ".join(f"{name} {percent(share)}" for name, share in likeliest))
+    if unread:
+        raise BadImage("\n".join(unread))

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from core import events
 from core.check import check
 from core.cli.commands import open_store, percent
-from core.errors import BadRecipe, Fault
+from core.errors import BadRecipe, Fault, RunFailed
 from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.recipe import read_toml
 from core.runs.launch import identity
@@ -73,12 +73,19 @@ def _value(text: str) -> Any:
 
 
 def print_json(run_id: int, happened: Iterable[Event]) -> None:
-    """One object per line, with the event's name first and the run's number in the last one."""
-    for event in happened:
-        line: dict[str, Any] = {"event": events.name(event)}
-        if isinstance(event, RunFinished | RunStopped):
-            line["run"] = run_id
-        print(json.dumps(line | events.to_dict(event)), flush=True)
+    """One object per line, with the event's name first and the run's number in the last one.
+
+    A failure is a line of its own, after which RunFailed is raised again.
+    """
+    try:
+        for event in happened:
+            line: dict[str, Any] = {"event": events.name(event)}
+            if isinstance(event, RunFinished | RunStopped):
+                line["run"] = run_id
+            print(json.dumps(line | events.to_dict(event)), flush=True)
+    except RunFailed as error:
+        print(json.dumps({"event": "run_failed", "run": run_id, "message": str(error)}), flush=True)
+        raise
 
 
 def draw(run_id: int, happened: Iterable[Event]) -> None:

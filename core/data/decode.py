@@ -27,7 +27,7 @@ def decode(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         raise BadImage(f"{path} is not a picture; remove it, or save it again as JPEG or PNG.") from error
     except FileNotFoundError as error:
-        raise BadImage(f"{path} is not there any more; put it back, or train again without it.") from error
+        raise BadImage(f"{path} is not there; check its path, or put it back.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"{path} is damaged ({error}); remove it or replace it by a sound copy.") from error
 

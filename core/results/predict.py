@@ -1,7 +1,6 @@
 """Ask a kept model what it sees in a picture."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,28 +13,25 @@ from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint
 from core.training.checkpoint import Checkpoint, load
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """One picture and the probability of every class, 0…1, the likeliest first."""
-
-    path: Path
-    probabilities: dict[str, float]
+Classify = Callable[[Path], dict[str, float]]
+"""From a picture to the probability of every class, 0…1, the likeliest first. Raises BadImage."""
 
 
-def predict(weights_file: Path, pictures: Sequence[Path]) -> Iterator[Prediction]:
-    """One prediction per picture, with the pre-processing that the model was trained with.
+def classifier(weights_file: Path) -> Classify:
+    """The model that a run has kept, with the pre-processing that it was trained with.
 
-    Raises BadCheckpoint when the model cannot be used, BadImage when a picture cannot be read.
+    Raises BadCheckpoint when it cannot be used.
     """
     checkpoint = load(weights_file)
     model = restore(checkpoint)
     frame, normalise = framing(checkpoint.preprocessing), Normalise(checkpoint.preprocessing)
-    for path in pictures:
+
+    def classify(picture: Path) -> dict[str, float]:
         with torch.inference_mode():
-            shares = model(normalise(frame(pixels(path))[None])).softmax(1)[0].tolist()
-        ranked = sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1])
-        yield Prediction(path, dict(ranked))
+            shares = model(normalise(frame(pixels(picture))[None])).softmax(1)[0].tolist()
+        return dict(sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1]))
+
+    return classify
 
 
 def restore(checkpoint: Checkpoint) -> nn.Module:

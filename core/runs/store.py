@@ -163,7 +163,7 @@ class Store:
             with self._engine.connect() as connection:
                 row = connection.execute(sa.select(_runs).where(_runs.c.id == run)).mappings().one_or_none()
         if row is None:
-            raise UnknownRun(f"There is no run {run}; `python -m core runs` lists the runs there are.")
+            raise UnknownRun(f"There is no run {run}; the list of runs shows which there are.")
         return _run(row)
 
     def runs(self, status: Status | None = None) -> list[Run]:

@@ -229,9 +229,7 @@ def _content(picture: Path) -> str:
     try:
         return _sha256(picture)
     except OSError as error:
-        raise BadImage(
-            f"{picture} cannot be read ({error.strerror}); put it back, or train again without it."
-        ) from error
+        raise BadImage(f"{picture} cannot be read ({error.strerror}); put it back, or train without it.") from error
 
 
 def _sha256(path: Path) -> str:

@@ -55,27 +55,40 @@ async function draw(Plotly, chart, { figure, height, waiting }) {
 function layoutOf(chart, { data, layout }, height, waiting) {
   const colour = (name) => getComputedStyle(chart).getPropertyValue(name).trim();
   const text = colour("--st-text-color");
+  const background = colour("--st-background-color");
+  const { title, ...xaxis } = layout.xaxis ?? {};
   const axis = { gridcolor: colour("--st-border-color"), zeroline: false, automargin: true };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: text, size: 15, family: colour("--st-font") },
-    margin: { l: 55, r: 36, t: 40, b: 45 }, // On the right, room for the buttons beside curves and legend.
+    margin: { l: 55, r: 46, t: 40, b: 45 }, // On the right, room for plotly's buttons and the name of the axis.
     hovermode: "closest",
     hoverlabel: { bgcolor: colour("--st-secondary-background-color"), font: { color: text, size: 15 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: text, activecolor: colour("--st-primary-color"), orientation: "v" },
-    annotations: data.some((trace) => trace.x?.length) ? [] : [inTheMiddle(waiting)],
     ...layout,
+    annotations: [
+      ...(title ? [atTheEnd(title.text)] : []),
+      ...(data.some((trace) => trace.x?.length) ? [] : [inTheMiddle(waiting, background)]),
+    ],
+    legend: { ...layout.legend, bgcolor: "rgba(0,0,0,0)" },
+    legend2: { ...layout.legend2, bgcolor: "rgba(0,0,0,0)", font: { size: 13 } },
     height,
     uirevision: "keep",
     autosize: true,
-    xaxis: { ...axis, ...layout.xaxis },
+    xaxis: { ...axis, ...xaxis },
     yaxis: { ...axis, ...layout.yaxis },
   };
 }
 
-function inTheMiddle(text) {
-  return { text, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 16 } };
+// The name of the x axis at its end: below it, the legend of the terms is in its way.
+function atTheEnd(text) {
+  const place = { xref: "paper", yref: "paper", x: 1, xanchor: "left", xshift: 4, y: 0, yanchor: "middle" };
+  return { text, showarrow: false, font: { size: 13 }, ...place };
+}
+
+function inTheMiddle(text, bgcolor) {
+  return { text, bgcolor, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 16 } };
 }
 
 // "Loss. training: 0.412 at 3." for those who cannot see the curves.

@@ -67,7 +67,7 @@ function show(button, block, clicks, disabled) {
   button.setAttribute("aria-disabled", String(disabled)); // Not `disabled`, which would take the focus away.
   button.setAttribute("aria-label", `${block.name}, ${block.parameters} parameters, ${WORDS[state]}`);
   const hint = disabled ? "" : ` Click to ${state === "trainable" ? "freeze" : "thaw"}.`;
-  button.title = `${block.name}: ${WORDS[state]}.${hint}`;
+  button.title = `${block.name}: ${WORDS[state]}.${hint} The bar grows with the logarithm of the parameters.`;
   button.querySelector(".parameters").textContent = block.parameters;
   button.querySelector(".size").style.setProperty("--share", sizeOf(block.count));
 }

@@ -5,7 +5,7 @@ import streamlit as st
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from dashboard.draft import bind, current
-from dashboard.parts import short
+from dashboard.parts import byte_size, short
 
 STATES = {
     "bundled": "comes with Thaw",
@@ -43,8 +43,9 @@ def _figures(backbone: Backbone) -> None:
     weights = backbone.weights
     state = STATES[catalogue.weights_state(backbone)]
     if weights and catalogue.weights_state(backbone) == "download":
-        state += f" ({weights.size / 1e6:.0f} MB)"
-    accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights else ""
+        state += f" ({byte_size(weights.size)})"
+    is_pretrained = current().weights == "pretrained"
+    accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights and is_pretrained else ""
     if accuracy and state == STATES["bundled"]:
         accuracy += " with torchvision's weights"
     st.caption(f"{short(backbone.parameters)} parameters · {backbone.preprocessing.crop} px{accuracy} · {state}")
@@ -52,8 +53,8 @@ def _figures(backbone: Backbone) -> None:
 
 def _title(name: str) -> str:
     backbone = catalogue.get(name)
-    bundled = " · bundled" if name in catalogue.BUNDLED else ""
-    return f"{backbone.title}{bundled}"
+    note = {"bundled": " · bundled", "cached": " · on this computer"}.get(catalogue.weights_state(backbone), "")
+    return f"{backbone.title}{note}"
 
 
 def _take_backbone() -> None:

@@ -6,7 +6,7 @@ from dashboard.draft import bind, current
 
 
 def choose() -> None:
-    """The widgets, each with a sentence of help."""
+    """The widgets, each with a sentence of help; what is not allowed is said next to the Train button."""
     _length()
     _variation()
     _machine()
@@ -14,13 +14,12 @@ def choose() -> None:
 
 def _length() -> None:
     left, right = st.columns(2)
-    left.number_input("Epochs", 1, 10_000, help="How often all training pictures are seen.", **bind("epochs"))
-    right.number_input("Batch size", 1, 4096, help="Pictures per step.", **bind("batch_size"))
-    left.number_input("Seed", 0, help="The same seed gives the same run.", **bind("seed"))
+    left.number_input("Epochs", step=1, help="How often all training pictures are seen.", **bind("epochs"))
+    right.number_input("Batch size", step=1, help="Pictures per step.", **bind("batch_size"))
+    left.number_input("Seed", step=1, help="The same seed gives the same run.", **bind("seed"))
     right.number_input(
         "Image size",
-        10,
-        1024,
+        step=1,
         value=None,
         placeholder=f"{current().chosen_backbone().preprocessing.crop}",
         help="Side of the square that the network sees, in pixels; smaller is faster. Empty: the weights' own.",
@@ -41,7 +40,7 @@ def _variation() -> None:
     )
     if draft.augment != "none":
         st.number_input(
-            "Variations kept", 0, 64, help="Of each picture; 0 makes new ones every epoch.", **bind("views")
+            "Variations kept", step=1, help="Of each picture; 0 makes new ones every epoch.", **bind("views")
         )
 
 

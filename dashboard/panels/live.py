@@ -1,5 +1,7 @@
 """A run as it goes: status, progress, curves. Everything comes from the store, so any number of browsers can look."""
 
+import time
+
 import streamlit as st
 
 from core.errors import UnknownRun
@@ -14,10 +16,13 @@ from dashboard.services import store
 
 REFRESH = (0.5, 1.0, 2.0, 4.0)
 """Seconds between two looks at the store: a long run is looked at less often, since drawing takes from training."""
+ENOUGH = 2.0
+"""Seconds of steps after which the time that is left can be estimated."""
 LOOKS = 40
 """About how many looks a run should get at the least."""
-CHART_HEIGHT = 320
+CHART_HEIGHT = 270
 """In pixels."""
+ENDINGS = {"finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
 PRECISIONS = {"fp32": "32 bits", "bf16": "bfloat16"}
 DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the GPU"}
 
@@ -28,6 +33,7 @@ def show(run_id: int) -> None:
         run = store().run(run_id)
     except UnknownRun as error:
         say("error", str(error))
+        st.page_link("views/runs.py", label="All runs", icon=":material/history:")
         return
     refresh = pace(_history(run_id)) if run.live else None
     st.fragment(_view, run_every=refresh)(run_id, refresh)
@@ -51,15 +57,20 @@ def _view(run_id: int, refresh: float | None) -> None:
         say("notice", notice)
     if run.message:
         say("error", run.message)
+    if run.live or said.started:
+        _charts(run_id, said)
+    if said.started:
+        st.caption(in_words(said.features, said.started, said.epochs))
+    if refresh != (pace(said) if run.live else None):
+        st.rerun()  # Draws the page once more, with another timer or without one.
+
+
+def _charts(run_id: int, said: History) -> None:
     left, right = st.columns(2)
     with left:
         live_chart(charts.loss_chart(said), key=f"loss-{run_id}", height=CHART_HEIGHT)
     with right:
         live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
-    if said.started:
-        st.caption(in_words(said.features, said.started, said.epochs))
-    if refresh != (pace(said) if run.live else None):
-        st.rerun()  # Draws the page once more, with another timer or without one.
 
 
 def _history(run_id: int) -> History:
@@ -67,6 +78,8 @@ def _history(run_id: int) -> History:
     known = st.session_state.get("history")
     said = history.read(store(), run_id, known[1] if known and known[0] == run_id else None)
     st.session_state["history"] = (run_id, said)
+    if said.last_step and st.session_state.get("first look", (0,))[0] != run_id:
+        st.session_state["first look"] = (run_id, time.monotonic(), said.last_step)
     return said
 
 
@@ -96,6 +109,8 @@ def _progress(run: Run, said: History) -> None:
         st.progress(0.0, "Loading pictures and weights …")
     elif said.started:
         st.progress(_share(run, said, said.started), _line(run, said, said.started))
+    else:
+        st.markdown(f"**{ENDINGS[run.status]}** before training began")
 
 
 def _share(run: Run, said: History, started: RunStarted) -> float:
@@ -105,11 +120,10 @@ def _share(run: Run, said: History, started: RunStarted) -> float:
 
 
 def _line(run: Run, said: History, started: RunStarted) -> str:
-    words = {"running": "Training", "finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
-    parts = [f"**{words[run.status]}**", f"epoch {_epoch(said)} of {started.epochs}"]
+    parts = [f"**{ENDINGS.get(run.status, 'Training')}**", f"epoch {_epoch(said)} of {started.epochs}"]
     if run.best_accuracy is not None:
         parts.append(f"best validation accuracy **{percent(run.best_accuracy)}** (epoch {run.best_epoch})")
-    if run.live and (left := _seconds_left(said, started)) is not None:
+    if run.live and (left := _seconds_left(run, said, started)) is not None:
         parts.append(f"about {duration(left)} left")
     if run.seconds is not None:
         parts.append(duration(run.seconds))
@@ -129,7 +143,7 @@ def in_words(features: FeaturesReady | None, started: RunStarted, epochs: tuple[
     device = DEVICES.get(started.device, started.device)
     numbers = f"in {PRECISIONS[started.precision]} on {device}"
     rate = started.steps_per_epoch * len(epochs) / spent if spent else 0.0
-    speed = f"{rate:,.{0 if rate >= 10 else 1}f} steps per second, {numbers}" if spent else f"Training {numbers}"
+    speed = f"{_speed(rate)}, {numbers}" if spent else f"Training {numbers}"
     if features is None:
         return f"{speed}."
     took = f"{features.seconds:.1f} s"
@@ -142,9 +156,20 @@ def in_words(features: FeaturesReady | None, started: RunStarted, epochs: tuple[
     return f"{line}; an estimated {faster:,.0f} times faster than running all of it in every epoch."
 
 
-def _seconds_left(said: History, started: RunStarted) -> float | None:
-    """From the mean of the epochs so far; the first one has nothing to go by."""
-    if not said.epochs:
+def _speed(rate: float) -> str:
+    return f"{rate:,.0f} steps per second" if rate >= 1.5 else f"{1 / rate:.1f} s per step"
+
+
+def _seconds_left(run: Run, said: History, started: RunStarted) -> float | None:
+    """From the mean of the epochs so far; in the first epoch from the steps since this session first saw some."""
+    if not said.last_step:
         return None
-    per_epoch = sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
-    return per_epoch * (started.epochs - float(said.positions[-1]))
+    epochs_left = started.epochs - float(said.positions[-1])
+    if said.epochs:
+        return epochs_left * sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
+    first_look: tuple[int, float, int] = st.session_state["first look"]
+    seen, since, first_step = first_look
+    elapsed, steps = time.monotonic() - since, said.last_step - first_step
+    if seen != run.id or elapsed < ENOUGH or not steps:
+        return None
+    return epochs_left * started.steps_per_epoch * elapsed / steps

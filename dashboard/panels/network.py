@@ -70,7 +70,8 @@ def _view(block: Block, draft: Draft, classes: int) -> BlockView:
     paths = _paths(block)
     head = draft.chosen_backbone().head
     parameters = head.parameters(classes) if head.path in paths else block.parameters
-    return BlockView(block.name, short(parameters), len(paths & draft.layers) / len(paths), parameters)
+    in_words = short(parameters) if parameters else "–"  # A head for no classes, as long as there are no pictures.
+    return BlockView(block.name, in_words, len(paths & draft.layers) / len(paths), parameters)
 
 
 def _paths(block: Block) -> frozenset[str]:

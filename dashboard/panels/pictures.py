@@ -32,12 +32,10 @@ def choose() -> None:
         **bind("data"),
     )
     _count()
-    st.slider(
+    st.number_input(
         "Held out for validation",
-        0.05,
-        0.5,
         step=0.05,
-        format="percent",
+        format="%g",
         help="Share of each class that the network never trains on, so that one sees how it does on new pictures.",
         **bind("val_fraction"),
     )

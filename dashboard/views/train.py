@@ -1,6 +1,7 @@
 """The main page: pictures, network, optimizer, Train, and the run as it goes."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,7 @@ from core.recipe import Recipe
 from core.runs.launch import ensure_worker
 from dashboard import draft
 from dashboard.cost import cost
+from dashboard.faults import in_words
 from dashboard.panels import backbone, course, live, network, optimizer, pictures
 from dashboard.parts import say
 from dashboard.services import store
@@ -37,16 +39,19 @@ def main() -> None:
         "Train", type="primary", icon=":material/play_arrow:", disabled=recipe is None, key="train", width="stretch"
     )
     with counts:
-        network.show_counts(classes)
-    if recipe and folder:
-        st.caption(cost(recipe, pictures=sum(folder.counts())))
+        if folder:
+            network.show_counts(classes)
+        if recipe and folder:
+            st.caption(cost(recipe, pictures=sum(folder.counts())))
     for fault in faults:
-        say("error", str(fault))
+        say("error", in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
         shown = store().queue(recipe)
         ensure_worker()
-        st.query_params["run"] = str(shown)
-    if shown is None:
+        remember(shown)
+    if shown is None and faults:
+        st.info("Mend what is said above; then the curves grow here.", icon=":material/show_chart:")
+    elif shown is None:
         st.info("Press **Train**: the curves of loss and accuracy grow here.", icon=":material/show_chart:")
     else:
         live.show(shown)
@@ -55,16 +60,26 @@ def main() -> None:
 
 
 def opened_run() -> int | None:
-    """The run that the address names; a session that begins with one takes over its recipe."""
+    """The run that the address names, or else the last one that this session has shown.
+
+    A run that this session has not shown before brings its settings along: the network above the curves is its own.
+    """
+    last: int | None = st.session_state.get("shown run")
     number = st.query_params.get("run", "")
-    if not number.isdecimal():
+    shown = int(number) if number.isdecimal() else last
+    if shown is None:
         return None
-    if draft.is_new():
-        try:
-            draft.take_over(store().run(int(number)).recipe)
-        except UnknownRun:
-            return int(number)
-    return int(number)
+    if shown != last:
+        with suppress(UnknownRun):  # The live view says so.
+            draft.take_over(store().run(shown).recipe)
+    remember(shown)
+    return shown
+
+
+def remember(run: int) -> None:
+    """Show `run` from now on, also after a reload, and after a look at another page."""
+    st.session_state["shown run"] = run
+    st.query_params["run"] = str(run)
 
 
 @st.cache_data(ttl=5, show_spinner=False)

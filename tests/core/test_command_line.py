@@ -84,6 +84,23 @@ def test_a_failed_run_exits_with_1(recipe: str, make_folder: MakeFolder) -> None
     assert failed.returncode == 1
     assert "0.png is not a picture" in failed.stderr
     assert "Traceback" not in failed.stderr
+    last = json.loads(failed.stdout.splitlines()[-1])
+    assert (last["event"], last["run"]) == ("run_failed", 1)
+    assert "0.png is not a picture" in last["message"]
+    refused = core("predict", "1", "picture.jpg")
+    assert refused.returncode == 1
+    assert "Run 1 is failed and has no weights" in refused.stderr
+
+
+def test_nobody_need_read_to_the_end() -> None:
+    command = [sys.executable, "-m", "core", "backbones", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["name"] == "alexnet"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
 
 
 def test_a_run_that_does_not_exist_exits_with_1() -> None:

@@ -31,9 +31,13 @@ def test_steps_lie_on_the_axis_of_epochs() -> None:
 
 def test_terms_are_drawn_when_a_penalty_is_on() -> None:
     names = [trace["name"] for trace in loss_chart(history(l2=0.25))["data"]]
-    assert names == ["each step", "training", "validation", "cross-entropy", "L2"]
-    *_, cross_entropy, l2 = loss_chart(history(l2=0.25))["data"]
+    terms = ["cross-entropy", "L2", "its validation"]
+    assert names == ["each step", "training", "validation", *terms]
+    *_, cross_entropy, l2, validated = loss_chart(history(l2=0.25))["data"]
     assert (cross_entropy["y"], l2["y"]) == ([7.75, 3.75, 2.4167], [0.25, 0.25, 0.25])
+    kept = [epoch for epoch in history(l2=0.25).epochs if epoch.val]
+    assert validated["y"] == [epoch.val.cross_entropy for epoch in kept if epoch.val]
+    assert len({trace["line"]["dash"] for trace in (cross_entropy, l2)}) == 2
 
 
 def test_accuracy_is_between_nothing_and_everything() -> None:

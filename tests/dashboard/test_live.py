@@ -30,7 +30,7 @@ def test_without_features_the_speed_is_said() -> None:
     assert in_words(None, STARTED, EPOCHS) == "40 steps per second, in 32 bits on the CPU."
     assert in_words(None, STARTED, ()) == "Training in 32 bits on the CPU."
     slow = (EpochEnded(1, METRICS, METRICS, seconds=8.0, images_per_second=1.0),)
-    assert in_words(None, STARTED, slow) == "0.5 steps per second, in 32 bits on the CPU."
+    assert in_words(None, STARTED, slow) == "2.0 s per step, in 32 bits on the CPU."
 
 
 def test_a_long_run_is_looked_at_less_often() -> None:

@@ -96,7 +96,7 @@ def test_a_fault_is_said_and_blocks_train(open_page: OpenPage) -> None:
     test = open_page()
     test.number_input(key="draft.adam_lr").set_value(-1.0).run()
     assert test.button(key="train").disabled
-    assert test.text[0].value.startswith("optimizer.lr = -1.0: must be a finite number above 0")
+    assert test.text[0].value.startswith("Learning rate -1: must be a finite number above 0")
     test.number_input(key="draft.adam_lr").set_value(0.001).run()
     assert not test.button(key="train").disabled
 
@@ -106,7 +106,7 @@ def test_everything_frozen_blocks_train(open_page: OpenPage) -> None:
     test.toggle(key="show layers").set_value(True).run()
     test.toggle(key="toggle.head").set_value(False).run()
     assert test.button(key="train").disabled
-    assert "at least one block" in text_of(test)
+    assert "Every block is frozen" in text_of(test)
 
 
 def test_a_folder_that_cannot_be_used_is_said(open_page: OpenPage, tmp_path: Path) -> None:
@@ -139,6 +139,50 @@ def test_a_queued_run_says_what_it_waits_for(open_page: OpenPage, store: Store) 
     assert "Loading PyTorch" in str(open_page(run=str(first)).get("progress")[0].proto)
     store.claim(identity())
     assert "Waiting for its turn" in str(open_page(run=str(second)).get("progress")[0].proto)
+
+
+def test_a_run_that_is_opened_brings_its_settings_and_edits_stay(open_page: OpenPage, store: Store) -> None:
+    first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "epochs": n})) for n in (3, 4))
+    test = open_page(run=str(first))
+    test.number_input(key="draft.epochs").set_value(9).run()
+    assert test.number_input(key="draft.epochs").value == 9
+    test.query_params["run"] = str(second)
+    test.run()
+    assert test.number_input(key="draft.epochs").value == 4
+
+
+def test_the_run_is_still_there_after_a_look_at_the_list(open_page: OpenPage, store: Store) -> None:
+    run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
+    test = open_page(run=str(run)).switch_page("views/runs.py").run()
+    test.query_params.clear()
+    test.switch_page("views/train.py").run()
+    assert f"Run {run}" in text_of(test)
+
+
+def test_a_run_that_ended_before_it_began_says_so(open_page: OpenPage, store: Store) -> None:
+    run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
+    store.request_stop(run)
+    test = open_page(run=str(run))
+    assert "**Stopped** before training began" in text_of(test)
+    assert not test.get("progress")
+
+
+@pytest.mark.parametrize("settings", [{"val_fraction": 0.97}, {"val_fraction": 0.001}, {"seed": 2**53 - 1}])
+def test_every_recipe_that_can_be_trained_can_be_shown(
+    open_page: OpenPage, store: Store, settings: dict[str, float]
+) -> None:
+    run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")} | settings))
+    test = open_page(run=str(run))
+    assert not test.exception
+    assert not test.button(key="train").disabled
+
+
+@pytest.mark.parametrize(("field", "value"), [("epochs", 0), ("epochs", 10**9), ("batch_size", 0), ("seed", -1)])
+def test_whole_numbers_that_cannot_be_are_said(open_page: OpenPage, field: str, value: int) -> None:
+    test = open_page()
+    test.number_input(key=f"draft.{field}").set_value(value).run()
+    assert test.button(key="train").disabled
+    assert f"{value}: must be a whole number from" in text_of(test)
 
 
 @pytest.mark.parametrize("number", ["77", "abc", "", "-1", "9" * 30])

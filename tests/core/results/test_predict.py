@@ -9,7 +9,7 @@ from core.data.pixels import pixels
 from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint, BadImage
 from core.events import RunFinished
-from core.results.predict import predict, restore
+from core.results.predict import classifier, restore
 from core.training import checkpoint
 from core.training.loop import train
 from core.training.setup import prepare
@@ -27,9 +27,9 @@ def test_loading_gives_the_same_predictions(make_folder: MakeFolder, tmp_path: P
     images = Normalise(setup.preprocessing)(torch.stack([framing(setup.preprocessing)(pixels(p)) for p in pictures]))
     with torch.inference_mode():
         expected = setup.model.eval()(images).softmax(1)
-    for row, prediction in zip(expected, predict(file, pictures), strict=True):
-        assert [prediction.probabilities[name] for name in ("a", "b")] == pytest.approx(row.tolist(), abs=1e-6)
-        assert list(prediction.probabilities.values()) == sorted(prediction.probabilities.values(), reverse=True)
+    for row, probabilities in zip(expected, map(classifier(file), pictures), strict=True):
+        assert [probabilities[name] for name in ("a", "b")] == pytest.approx(row.tolist(), abs=1e-6)
+        assert list(probabilities.values()) == sorted(probabilities.values(), reverse=True)
 
 
 def test_what_was_learnt_is_in_the_file(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_what_was_learnt_is_in_the_file(make_folder: MakeFolder, tmp_path: Path)
     assert isinstance(ended, RunFinished)
     assert ended.val_accuracy == 1.0
     for name in ("a", "b"):
-        for prediction in predict(file, list((data / name).iterdir())):
-            assert next(iter(prediction.probabilities)) == name
+        for probabilities in map(classifier(file), (data / name).iterdir()):
+            assert next(iter(probabilities)) == name
 
 
 def test_weights_of_another_backbone_are_refused(make_folder: MakeFolder) -> None:
@@ -65,4 +65,4 @@ def test_what_is_no_picture_is_named(make_folder: MakeFolder, tmp_path: Path) ->
     list(train(small_recipe(data, epochs=1), file))
     (tmp_path / "text.jpg").write_text("hello", encoding="utf-8")
     with pytest.raises(BadImage, match=r"text\.jpg is not a picture"):
-        list(predict(file, [tmp_path / "text.jpg"]))
+        classifier(file)(tmp_path / "text.jpg")

@@ -6,12 +6,14 @@ rest). Readers ask for what came since the last row they have seen.
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from core import events
@@ -93,7 +95,7 @@ class Store:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        with self._engine.begin() as connection:
+        with _alone(self._engine.url), self._engine.begin() as connection:
             for table in _tables.sorted_tables:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
@@ -196,9 +198,15 @@ class Store:
         return values.reshape(-1, len(STEP_COLUMNS))
 
 
+def _alone(url: sa.URL) -> AbstractContextManager[object]:
+    """A lock for the opening of a SQLite file: turning a new one to WAL waits for nobody, but fails at once."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return FileLock(f"{url.database}.lock") if is_file else nullcontext()
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """Readers do not block the writer (WAL), and whoever meets a lock waits up to 30 s."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

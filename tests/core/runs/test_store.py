@@ -1,5 +1,7 @@
 """The store keeps what it is told, and hands each run to exactly one worker."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, St
 from core.recipe import parse
 from core.runs.store import STEP_COLUMNS, Run, Store
 
+ROOT = Path(__file__).parents[3]
 RECIPE = parse({"data": "photos", "trainable": ["head", "layer4.1"]})
 
 
@@ -24,6 +27,25 @@ def step(number: int) -> StepEnded:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(f"sqlite:///{tmp_path / 'runs.sqlite'}")
+
+
+def test_many_processes_may_open_new_stores_at_once(tmp_path: Path) -> None:
+    """They wait for a file to appear, and so open one new store after the other within the same milliseconds."""
+    code = (
+        "import sys, pathlib; from core.runs.store import Store; print('ready', flush=True)\n"
+        "while not pathlib.Path(sys.argv[1]).exists(): pass\n"
+        "for number in range(20): Store(f'{sys.argv[2]}.{number}')"
+    )
+    go, url = tmp_path / "go", f"sqlite:///{(tmp_path / 'new.sqlite').as_posix()}"
+    command = [sys.executable, "-c", code, str(go), url]
+    openers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    go.touch()
+    for opener in openers:
+        opener.communicate(timeout=60)
+    assert [opener.returncode for opener in openers] == [0] * 6
 
 
 def test_a_queued_run_keeps_its_recipe(store: Store) -> None:

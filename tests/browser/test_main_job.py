@@ -28,7 +28,7 @@ def test_the_main_job(page: Page, dashboard: Dashboard) -> None:
     penalty.fill("0.0001")
     penalty.press("Enter")
     epochs = page.get_by_role("spinbutton", name=re.compile("Epochs"))
-    epochs.fill("4")
+    epochs.fill("60")  # Long enough to be reloaded in mid-run.
     epochs.press("Enter")
     page.locator(".st-key-train button").click()
 

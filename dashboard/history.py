@@ -33,6 +33,11 @@ class History:
         return self.column("step") / (self.started.steps_per_epoch if self.started else 1)
 
     @property
+    def seconds_per_epoch(self) -> float:
+        """The mean over the epochs that have ended; there must be one."""
+        return sum(epoch.seconds for epoch in self.epochs) / len(self.epochs)
+
+    @property
     def last_step(self) -> int:
         """The number of the newest step; 0 before the first."""
         return int(self.steps[-1, 0]) if len(self.steps) else 0

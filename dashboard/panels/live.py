@@ -43,7 +43,7 @@ def pace(said: History) -> float:
     """Seconds between two looks at a live run: the longest of REFRESH that lets it have LOOKS of them."""
     if not (said.started and said.epochs):
         return REFRESH[0]
-    expected = said.started.epochs * sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
+    expected = said.started.epochs * said.seconds_per_epoch
     return max((seconds for seconds in REFRESH if seconds * LOOKS <= expected), default=REFRESH[0])
 
 
@@ -166,7 +166,7 @@ def _seconds_left(run: Run, said: History, started: RunStarted) -> float | None:
         return None
     epochs_left = started.epochs - float(said.positions[-1])
     if said.epochs:
-        return epochs_left * sum(epoch.seconds for epoch in said.epochs) / len(said.epochs)
+        return epochs_left * said.seconds_per_epoch
     first_look: tuple[int, float, int] = st.session_state["first look"]
     seen, since, first_step = first_look
     elapsed, steps = time.monotonic() - since, said.last_step - first_step

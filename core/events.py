@@ -64,7 +64,7 @@ class FeaturesReady:
 class RunStarted:
     """Everything is loaded and the first step comes next. Counts are images, parameters and optimizer steps.
 
-    `device` and `precision` ("fp32" or "bf16") are what "auto" came to.
+    `device` and `precision` ("fp32" or "bf16") are what "auto" came to; the frozen part may have run in another.
     """
 
     classes: tuple[str, ...]

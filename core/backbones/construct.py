@@ -1,12 +1,15 @@
 """torchvision's own constructors, called the way Thaw needs them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 from torchvision import models
+
+DRAWING = (nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_)
 
 
 def construct(name: str, image_size: int, *, initialise: bool = True) -> nn.Module:
@@ -26,6 +29,17 @@ def construct(name: str, image_size: int, *, initialise: bool = True) -> nn.Modu
     return model
 
 
+class Unfilled(TorchFunctionMode):
+    """Inside, nothing is drawn at random: on the meta device that does nothing, slowly."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call `func`, unless it only fills a tensor."""
+        named = kwargs or {}
+        return (*args, *named.values())[0] if func in DRAWING else func(*args, **named)
+
+
 @contextmanager
 def parameters_on_meta() -> Iterator[None]:
     """Inside, parameters of new modules have a shape but neither memory nor values; buffers are real.
@@ -40,6 +54,7 @@ def parameters_on_meta() -> Iterator[None]:
     # PyTorch's annotation forgets that a hook may return what is to be registered instead.
     hook = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
-        yield
+        with Unfilled():
+            yield
     finally:
         hook.remove()

@@ -12,7 +12,6 @@ import torch
 import torchvision
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
-from torchvision.models.feature_extraction import NodePathTracer
 from torchvision.ops import StochasticDepth
 
 WHOLE = (StochasticDepth,)
@@ -38,9 +37,21 @@ class Traced:
     shapes: Shapes
 
 
+class Tracer(fx.Tracer):
+    """torch.fx's own, but for what is WHOLE and for functions that need numbers and not their stand-ins."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=(math, torchvision.ops))  # type: ignore[arg-type]
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether `m` becomes one node."""
+        return isinstance(m, WHOLE) or super().is_leaf_module(m, module_qualified_name)
+
+
 def cut(model: nn.Module, image_size: int) -> Cut | None:
     """The largest frozen prefix of `model`, and the rest; None when training begins at the first layer.
 
+    Where the cut lies does not depend on `image_size` in pixels, which the model must allow; small ones are faster.
     The model must be frozen and in training mode as it will be trained (`core.backbones.freeze`): a dropout that is on
     ends the prefix as a trainable layer does.
     """
@@ -56,7 +67,7 @@ def cut(model: nn.Module, image_size: int) -> Cut | None:
 
 def trace(model: nn.Module, image_size: int) -> Traced:
     """The graph of `model` for pictures of `image_size` pixels."""
-    graph = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=list(WHOLE)).trace(model)
+    graph = Tracer().trace(model)
     return Traced(graph, _shapes(model, graph, image_size))
 
 
@@ -97,7 +108,7 @@ def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> Shapes:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.inference_mode():
-        Recorder(fx.GraphModule(model, graph)).run(torch.zeros(2, 3, image_size, image_size, device=device))
+        Recorder(model, graph=graph).run(torch.zeros(2, 3, image_size, image_size, device=device))
     for module, mode in modes:
         module.training = mode
     return found

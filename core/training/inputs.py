@@ -9,6 +9,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
 from core.data.folder import Example
@@ -28,14 +29,21 @@ MEMORY_SHARE = 0.2
 """Of the memory that is free when training begins, for training pictures that are kept rather than decoded anew; the
 same again for validation pictures where training varies its own."""
 
+NUMBERS_AT_ONCE = 1_000_000
+"""Of the features in a batch of validation: as many as a processor's cache may hold."""
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """`training(chosen, epoch)` and `validation(chosen)` give batches that `network` takes."""
+    """`training(chosen, epoch)` and `validation(chosen)` give batches that `network` takes.
+
+    `validated_at_once` is how many pictures a batch of validation best has.
+    """
 
     network: nn.Module
     training: Callable[[Chosen, int], Iterator[Batch]]
     validation: Callable[[Chosen], Iterator[Batch]]
+    validated_at_once: int
 
 
 def prepare_inputs(
@@ -51,7 +59,7 @@ def prepare_inputs(
     Pictures it is when training begins at the first layer, or when every epoch shall see new variations.
     """
     always_new = recipe.augment != "none" and recipe.views == 0
-    halves = None if folder is None or always_new else cut(model, preprocessing.crop)
+    halves = None if folder is None or always_new else cut(model, catalogue.get(recipe.backbone).min_size)
     if folder is None or halves is None:
         return from_pictures(model, recipe, split, preprocessing)
     views = 0 if recipe.augment == "none" else recipe.views
@@ -72,7 +80,7 @@ def prepare_inputs(
     def validation(chosen: Chosen) -> Iterator[Batch]:
         return features.load([(example, 0) for example in split.val], chosen)
 
-    return Inputs(halves.rest, training, validation)
+    return Inputs(halves.rest, training, validation, max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers()))
 
 
 def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
@@ -101,7 +109,8 @@ def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing:
         return _labelled(read_ahead(lambda index: framed(split.val[index].path), chosen), split.val, chosen)
 
     device = next(model.parameters()).device
-    return Inputs(nn.Sequential(Normalise(preprocessing).to(device), model), training, validation)
+    network = nn.Sequential(Normalise(preprocessing).to(device), model)
+    return Inputs(network, training, validation, recipe.batch_size)
 
 
 def _labelled(images: Iterator[Tensor], examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:

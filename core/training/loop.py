@@ -116,7 +116,7 @@ def training_pass(setup: Setup, last_finite: Snapshot, epoch: int) -> Generator[
 def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]:
     """The same measures with every layer in eval mode and without gradients."""
     switch(setup.awake, training=False)
-    chosen = batches(range(len(setup.split.val)), setup.batch_size)
+    chosen = batches(range(len(setup.split.val)), setup.inputs.validated_at_once)
     tally = Tally()
     for done, batch in enumerate(setup.inputs.validation(chosen), start=1):
         with torch.inference_mode():

@@ -20,7 +20,7 @@ from core.training.inputs import Inputs, prepare_inputs
 from core.training.memory import keep_freed_memory
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
-from core.training.precision import Precision, choose, spare_strided
+from core.training.precision import Precision, choose, choose_for_training, spare_strided
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    model = build(backbone, len(folder.classes), recipe.weights == "pretrained")
     # With the channels last, convolutions on a CPU run about twice as fast.
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(model, layers)
     train_mode(model, backbone, layers)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
-    precision = choose(recipe.precision, device)
-    inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, precision, features_folder)
+    frozen_in = choose(recipe.precision, device)
+    inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, frozen_in, features_folder)
     spare_strided(inputs.network, device)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
@@ -91,7 +91,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         optimizer=build_optimizer(recipe.optimizer, trainable),
         batch_size=batch_size,
         device=device,
-        precision=precision,
+        precision=choose_for_training(recipe.precision, inputs.network, device),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.benchmarks import job, machine, pictures
 from tests.benchmarks.job import Job
-from tests.benchmarks.plan import WORKS, Contestant, Task
+from tests.benchmarks.plan import PEERS, WORKS, Contestant, Task
 from tests.benchmarks.report import Measured, report
 
 
@@ -46,6 +46,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", nargs="+", choices=names, default=names, help="only these pieces of work")
     parser.add_argument("--runs", type=int, default=3, help="of Thaw; the median counts")
     parser.add_argument("--peer-runs", type=int, help="of the peers; as many as Thaw's where it is left out")
+    peers = [peer.name for peer in PEERS]
+    parser.add_argument("--peers", nargs="+", choices=peers, default=peers, help="only these, besides Thaw")
     parser.add_argument("--epochs", type=int, help="instead of 25 and 3, to try whether everything works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep what was measured, run by run")
     parser.add_argument("--report", nargs="+", type=Path, metavar="FILE", help="only print what was kept")
@@ -83,7 +85,12 @@ def measure(options: argparse.Namespace, scratch: Path) -> Iterator[dict[str, An
 def entries(options: argparse.Namespace) -> list[tuple[Task, Contestant]]:
     """Who does what, each pair once: two pieces of work may have a task in common."""
     works = [work for work in WORKS if work.name in options.work]
-    pairs = [(work.task, contestant) for work in works for contestant in work.contestants]
+    pairs = [
+        (work.task, contestant)
+        for work in works
+        for contestant in work.contestants
+        if contestant.name in options.peers or not contestant.is_peer
+    ]
     return [(replace(task, epochs=options.epochs or task.epochs), who) for task, who in dict.fromkeys(pairs)]
 
 

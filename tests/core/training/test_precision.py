@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from core.training.precision import autocast, choose, spare_strided
+from core.training.precision import autocast, choose, choose_for_training, spare_strided
 
 CPU = torch.device("cpu")
 
@@ -14,6 +14,13 @@ def test_what_is_asked_for_is_taken() -> None:
     assert choose("fp32", CPU) == "fp32"
     assert choose("bf16", CPU) == "bf16"
     assert choose("auto", torch.device("mps")) == "fp32"
+
+
+def test_a_small_head_stays_in_32_bits_unless_told_otherwise() -> None:
+    small, large = nn.Linear(1280, 5), nn.Linear(1280, 1000)
+    assert choose_for_training("auto", small, CPU) == "fp32"
+    assert choose_for_training("bf16", small, CPU) == "bf16"
+    assert choose_for_training("auto", large, CPU) == choose("auto", CPU)
 
 
 def test_strided_depthwise_convolutions_stay_in_32_bits() -> None:

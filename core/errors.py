@@ -8,6 +8,9 @@
     ├── BadCheckpoint       saved weights are damaged or belong to something else
     ├── Diverged            the loss became infinite or not a number
     ├── UnknownRun          no run has that number
+    ├── NotNow              a run is in no state for what was asked of it
+    ├── TrackerUnavailable  TensorBoard or MLflow cannot be told of a run
+    ├── StoreUnavailable    the database of runs cannot be reached, or is locked, or its disk is full
     └── RunFailed           a run ended early; the store has its sentence and the traceback
 
 Each message says what is wrong, which value, and what to do; it needs no traceback to be understood.
@@ -63,6 +66,18 @@ class Diverged(ThawError):
 
 class UnknownRun(ThawError):
     """A run number that the store does not hold."""
+
+
+class NotNow(ThawError):
+    """Something asked of a run that its present state does not allow."""
+
+
+class TrackerUnavailable(ThawError):
+    """A tool for following runs whose package is absent, or whose place cannot be reached."""
+
+
+class StoreUnavailable(ThawError):
+    """A database of runs that cannot be used at the moment."""
 
 
 class RunFailed(ThawError):

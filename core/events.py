@@ -62,7 +62,9 @@ class FeaturesReady:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Everything is loaded and the first step comes next. Counts are images, parameters and optimizer steps.
+    """Everything is loaded and the next step can come. Counts are images, parameters and optimizer steps.
+
+    A run that goes on where it was interrupted says so again, with the epochs and steps that are done.
 
     `device` and `precision` ("fp32" or "bf16") are what "auto" came to; the frozen part may have run in another.
     """
@@ -76,6 +78,8 @@ class RunStarted:
     steps_per_epoch: int
     device: str
     precision: str
+    epochs_done: int = 0
+    steps_done: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,19 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
+class Checkpointing:
+    """The state after `steps` steps of `epoch` is about to be put on the disk, from where the run can go on.
+
+    So whoever writes events down must have written all of them before asking for the next one.
+    """
+
+    epoch: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class ArtifactSaved:
-    """A checkpoint was written: the weights as they were after `epoch` (0: before the first epoch ended)."""
+    """The best weights were written: those as they were after `epoch` (0: before the first epoch ended)."""
 
     path: str
     epoch: int
@@ -130,7 +145,16 @@ class RunStopped:
 
 
 Event = (
-    Notice | Progress | FeaturesReady | RunStarted | StepEnded | EpochEnded | ArtifactSaved | RunFinished | RunStopped
+    Notice
+    | Progress
+    | FeaturesReady
+    | RunStarted
+    | StepEnded
+    | EpochEnded
+    | Checkpointing
+    | ArtifactSaved
+    | RunFinished
+    | RunStopped
 )
 
 

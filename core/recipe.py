@@ -206,6 +206,17 @@ def to_settings(recipe: Recipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json", exclude_none=True)
 
 
+def flat_settings(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as one flat row: {"optimizer.lr": 0.001, "trainable": "stage7 head", …}."""
+    flat: dict[str, Any] = {}
+    for name, value in to_settings(recipe).items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": inner_value for inner, inner_value in value.items()}
+        else:
+            flat[name] = value
+    return {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in flat.items()}
+
+
 def to_toml(recipe: Recipe) -> str:
     """The recipe as the text of a TOML file that `python -m core train` takes."""
     return tomli_w.dumps(to_settings(recipe))

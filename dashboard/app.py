@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.services import collect_garbage_now_and_then
+from dashboard.services import collect_garbage_now_and_then, saying_trouble
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -12,10 +12,13 @@ st.set_page_config(page_title="Thaw", page_icon=str(ASSETS / "icon.svg"), layout
 st.logo(str(ASSETS / "logo.svg"), size="large")
 st.html(ASSETS / "page.css")
 collect_garbage_now_and_then()
-st.navigation(
+page = st.navigation(
     [
         st.Page("views/train.py", title="Train", icon=":material/local_fire_department:", default=True),
         st.Page("views/runs.py", title="Runs", icon=":material/history:"),
+        st.Page("views/compare.py", title="Compare", icon=":material/stacked_line_chart:"),
     ],
     position="top",
-).run()
+)
+with saying_trouble():
+    page.run()

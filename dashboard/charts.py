@@ -58,7 +58,7 @@ def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]
             "type": "scatter",
             "mode": "lines+markers",
             "x": [epoch for epoch, _ in points],
-            "y": _short([getattr(metrics, measure) for _, metrics in points]),
+            "y": shortened([getattr(metrics, measure) for _, metrics in points]),
             "hovertemplate": f"{name}, epoch %{{x}}: {number}<extra></extra>",
             "name": name,
             "line": {"color": colour, "width": 3},
@@ -88,7 +88,7 @@ def _validated_cross_entropy(history: History) -> dict[str, Any]:
         "type": "scatter",
         "mode": "lines",
         "x": [epoch for epoch, _ in points],
-        "y": _short([loss for _, loss in points]),
+        "y": shortened([loss for _, loss in points]),
         "hovertemplate": "cross-entropy in validation, epoch %{x}: %{y:.4f}<extra></extra>",
         "name": "its validation",
         "legend": "legend2",
@@ -114,8 +114,9 @@ def _thinned(history: History, measure: str) -> dict[str, list[float]]:
     values = np.ascontiguousarray(history.column(measure))
     kept = _thinner.downsample(values, n_out=POINTS) if len(values) > POINTS else slice(None)
     steps = history.column("step")[kept].astype(int)
-    return {"x": _short(history.positions[kept]), "y": _short(values[kept]), "customdata": steps.tolist()}
+    return {"x": shortened(history.positions[kept]), "y": shortened(values[kept]), "customdata": steps.tolist()}
 
 
-def _short(values: Iterable[float]) -> list[float]:
+def shortened(values: Iterable[float]) -> list[float]:
+    """The values with DIGITS digits each."""
     return [float(f"{value:.{DIGITS}g}") for value in values]

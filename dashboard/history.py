@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events import EpochEnded, FeaturesReady, Notice, RunStarted
-from core.runs.store import STEP_COLUMNS, Store
+from core.runs.run import STEP_COLUMNS
+from core.runs.store import Store
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,21 @@ class History:
 
 
 def read(store: Store, run: int, known: History | None = None) -> History:
-    """The history of `run` as it is now; only what is not `known` yet is read."""
+    """The history of `run` as it is now; only what is not `known` yet is read.
+
+    A run that was interrupted repeats some of what it had said: the last word counts, but for the first pass through
+    the frozen part.
+    """
     known = known or History()
     rows = store.events(run, after=known.last_event)
     events = [event for _, event in rows]
+    ended = [event for event in events if isinstance(event, EpochEnded)]
     new = store.steps(run, after=known.last_step)
     return History(
-        started=next((event for event in events if isinstance(event, RunStarted)), known.started),
-        features=next((event for event in events if isinstance(event, FeaturesReady)), known.features),
-        notices=known.notices + tuple(event.text for event in events if isinstance(event, Notice)),
-        epochs=known.epochs + tuple(event for event in events if isinstance(event, EpochEnded)),
+        started=next((event for event in reversed(events) if isinstance(event, RunStarted)), known.started),
+        features=known.features or next((event for event in events if isinstance(event, FeaturesReady)), None),
+        notices=tuple(dict.fromkeys((*known.notices, *(e.text for e in events if isinstance(e, Notice))))),
+        epochs=tuple({epoch.epoch: epoch for epoch in (*known.epochs, *ended)}.values()),
         steps=np.concatenate([known.steps, new]) if len(new) else known.steps,
         last_event=rows[-1][0] if rows else known.last_event,
     )

@@ -11,6 +11,9 @@ TRAINABLE_EDGE = "#d9620b"
 ON_BLOCK = "#10222e"
 """Text on a block, whatever its colour."""
 
+RUNS = ("#3b7dd8", "#d9620b", "#17936f", "#c2478b", "#9370db", "#8c7a1f", "#d64545", "#4a8b9c")
+"""Runs that are compared, in this order."""
+
 TRAINING = "#9370db"
 VALIDATION = "#17936f"
 TERMS = {"cross_entropy": "#8c7a5b", "l1": "#c2478b", "l2": "#5b7f95"}

@@ -78,9 +78,14 @@ def optimizer_of(recipe: Recipe) -> str:
     return f"{'Adam' if recipe.optimizer.name == 'adam' else 'SGD'} {recipe.optimizer.lr:g}"
 
 
+def penalties_of(recipe: Recipe) -> str:
+    """The penalties that are on: "L1 0.0001, L2 0.001"; empty when none is."""
+    return ", ".join(f"{name.upper()} {factor:g}" for name, factor in recipe.penalties if factor)
+
+
 def describe(recipe: Recipe) -> str:
     """A recipe in a line: "MobileNetV2 · head · Adam 0.001 · L2 0.0001 · 10 epochs · stamps"."""
-    penalties = [f"{name.upper()} {factor:g}" for name, factor in recipe.penalties if factor]
+    penalties = [penalties_of(recipe)] if penalties_of(recipe) else []
     varied = [f"variation {recipe.augment}"] if recipe.augment != "none" else []
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]

@@ -2,11 +2,15 @@
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 
+from core.errors import StoreUnavailable
 from core.runs import home
 from core.runs.store import Store
+from dashboard.parts import say
 
 COLLECT_EVERY = 60.0
 """Seconds between two garbage collections of the server process."""
@@ -16,6 +20,15 @@ COLLECT_EVERY = 60.0
 def store() -> Store:
     """The store of runs."""
     return Store(home.database_url())
+
+
+@contextmanager
+def saying_trouble() -> Iterator[None]:
+    """Say it on the page when the store cannot be used; a part that refreshes itself tries again by itself."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        say("error", str(error))
 
 
 @st.cache_resource(show_spinner=False)

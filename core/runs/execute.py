@@ -1,56 +1,113 @@
 """Carry out one claimed run: every event goes into the store, and on to whoever looks on."""
 
+import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 from core.check import check
-from core.errors import RunFailed
+from core.errors import RunFailed, StoreUnavailable
 from core.events import ArtifactSaved, EpochEnded, Event, Progress, RunFinished, RunStopped, StepEnded, StopRequested
 from core.recipe import to_settings, to_toml
 from core.runs import home
 from core.runs.advice import advice
-from core.runs.store import Run, Store
+from core.runs.run import ENDINGS, Request, Run
+from core.runs.store import Store
+from core.runs.tracked import tracked
 from core.training.loop import train
 
 FLUSH_EVERY = 0.25
 """Seconds between two writes of steps: the curve grows smoothly, and the disk is not asked for every step."""
 FREQUENT = (StepEnded, EpochEnded, Progress, ArtifactSaved)
 """Events that may come hundreds of times a second, and so are written together; others are written at once."""
+BEAT_EVERY = 5.0
+"""Seconds between two heartbeats."""
+PATIENCE = 600.0
+"""Seconds for which training waits for a store that cannot be written."""
+TRY_AGAIN = 1.0
+"""Seconds between two tries to write it."""
+
+Result = TypeVar("Result")
 
 
 def execute(store: Store, run: Run) -> Iterator[Event]:
-    """Train `run`, which the caller has claimed; each event is in the store soon after it is given out.
+    """Train `run`, which the caller has claimed, from where it was left; each event is in the store soon after.
 
-    Raises RunFailed, with a sentence for the person, once the store has that sentence and the traceback.
+    Raises RunFailed, with a sentence for the person, once the store has that sentence and the traceback; or
+    StoreUnavailable, when it could not be written for PATIENCE seconds: the run can then be taken up again.
     """
     begin = time.monotonic()
     try:
-        yield from _recorded(store, run)
+        with heart(store, run), tracked(store, run) as track:
+            for event in _recorded(store, run):
+                track(event)
+                yield event
+    except StoreUnavailable:
+        raise
     except Exception as error:
-        message = advice(error)
+        message, details = advice(error), traceback.format_exc()
         elapsed = time.monotonic() - begin
-        store.end(run.id, "failed", seconds=elapsed, message=message, traceback=traceback.format_exc())
+        ended = partial(store.end, run.id, "failed", seconds=elapsed, message=message, traceback=details)
+        patiently(ended)
         raise RunFailed(message) from error
 
 
 def _recorded(store: Store, run: Run) -> Iterator[Event]:
     recipe = check(to_settings(run.recipe))
     (home.run_folder(run.id) / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
-    job = train(recipe, home.weights_file(run.id), home.features_folder())
+    job = train(recipe, home.weights_file(run.id), home.features_folder(), home.resume_file(run.id))
     pending: list[Event] = []
     written = time.monotonic()
-    stop_sent = False
+    granted: Request | None = None
     event = next(job)
     while not isinstance(event, RunFinished | RunStopped):
         pending.append(event)
         yield event
-        stop = False
+        wanted = None
         if not isinstance(event, FREQUENT) or time.monotonic() - written > FLUSH_EVERY:
-            stop = store.append(run.id, pending) and not stop_sent
+            wanted = patiently(partial(store.append, run.id, pending))
             pending, written = [], time.monotonic()
-        stop_sent = stop_sent or stop
-        event = job.throw(StopRequested()) if stop else next(job)
-    store.append(run.id, [*pending, event])
-    store.end(run.id, "finished" if isinstance(event, RunFinished) else "stopped", seconds=event.seconds)
+        if wanted and not granted:
+            granted = wanted
+            event = job.throw(StopRequested())
+        else:
+            event = next(job)
+    patiently(partial(store.append, run.id, [*pending, event]))
+    status = ENDINGS[granted] if granted and isinstance(event, RunStopped) else "finished"
+    patiently(partial(store.end, run.id, status, seconds=event.seconds))
     yield event
+
+
+def patiently(write: Callable[[], Result]) -> Result:
+    """Write to the store, again and again where it is locked or full: nothing is lost, and training waits meanwhile."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return write()
+        except StoreUnavailable as error:
+            if time.monotonic() > give_up:
+                raise
+            print(f"waiting: {error}", flush=True)
+            threading.Event().wait(TRY_AGAIN)
+
+
+@contextmanager
+def heart(store: Store, run: Run) -> Iterator[None]:
+    """While it lasts, the store hears that somebody is at work, however long a step may take."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(BEAT_EVERY):
+            with suppress(StoreUnavailable):  # The next beat may be heard.
+                store.beat(run.id, run.worker or "")
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

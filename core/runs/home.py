@@ -1,6 +1,7 @@
 """Where Thaw keeps what it writes."""
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -16,9 +17,9 @@ def database_url() -> str:
     return os.environ.get("THAW_DATABASE_URL") or f"sqlite:///{(home() / 'thaw.sqlite').as_posix()}"
 
 
-def worker_lock() -> Path:
-    """Held by the one worker process that serves the queue."""
-    return home() / "worker.lock"
+def worker_lock(place: int) -> Path:
+    """Held by the worker process that serves the queue at that place."""
+    return home() / f"worker-{place}.lock"
 
 
 def features_folder() -> Path:
@@ -31,6 +32,16 @@ def run_folder(run: int) -> Path:
     folder = home() / "runs" / str(run)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def remove_run(run: int) -> None:
+    """Delete the files of a run."""
+    shutil.rmtree(home() / "runs" / str(run), ignore_errors=True)
+
+
+def resume_file(run: int) -> Path:
+    """The state from which a run goes on; there is none before its first checkpoint."""
+    return run_folder(run) / "resume.pt"
 
 
 def weights_file(run: int) -> Path:

@@ -1,6 +1,9 @@
-"""Processes that work on runs: how they are started, named, and found to be gone. Portable by way of psutil."""
+"""Processes that work on runs: how many, how they are started and named. Portable by way of psutil."""
 
+import functools
+import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +12,6 @@ import psutil
 from filelock import FileLock, Timeout
 
 from core.runs import home
-from core.runs.store import Store
 
 if sys.platform == "win32":
     _DETACHED = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -17,63 +19,66 @@ else:
     _DETACHED = 0
 
 ROOT = Path(__file__).parents[2]
-_started: list[subprocess.Popen[bytes]] = []
-"""Workers that this process started; a parent has to ask after its children, or they stay as zombies."""
-
-LOST = (
-    "The process that trained this run is gone, without a word: it was ended from outside, or the machine ran out of "
-    "memory. Choose a smaller batch size or image size if it was memory, and train again."
-)
+_started: dict[int, subprocess.Popen[bytes]] = {}
+"""The newest worker that this process started for each place. It may not have reached it yet."""
 
 
 def identity() -> str:
     """This process as host/pid/start time; the start time tells it from a later process with the same pid."""
-    return _identity(psutil.Process())
+    return identity_of(psutil.Process())
 
 
-def fail_lost_runs(store: Store) -> None:
-    """Close the runs whose worker was on this machine and is no more."""
-    for run in store.runs("running"):
-        if run.worker and _is_gone(run.worker):
-            store.end(run.id, "failed", message=LOST)
+def identity_of(process: psutil.Process) -> str:
+    """The same for another process of this machine. Raises psutil.NoSuchProcess."""
+    return f"{platform.node()}/{process.pid}/{process.create_time():.0f}"
 
 
-def ensure_worker() -> None:
-    """Have a worker serve the queue: start one unless there is one already."""
+@functools.cache
+def graphics_cards() -> int:
+    """How many GPUs NVIDIA's own tool lists; asked without torch, which the dashboard does without."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0
+    listed = subprocess.run([tool, "--list-gpus"], capture_output=True, text=True, check=False, timeout=30)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def places() -> int:
+    """How many runs go on at a time: THAW_WORKERS, or one for each GPU, or one on the CPU."""
+    return int(os.environ.get("THAW_WORKERS") or max(1, graphics_cards()))
+
+
+def ensure_workers(wanted: int = 1) -> None:
+    """Have `wanted` workers serve the queue, as far as there are places: start those that are missing."""
+    for place in range(min(wanted, places())):
+        if not (_is_coming(place) or _is_served(place)):
+            _start_worker(place)
+
+
+def _is_coming(place: int) -> bool:
+    """Asking after a child also lets it go: an ended one would stay as a zombie."""
+    return place in _started and _started[place].poll() is None
+
+
+def _is_served(place: int) -> bool:
     try:
-        with FileLock(home.worker_lock(), timeout=0):
-            pass
+        with FileLock(home.worker_lock(place), timeout=0):
+            return False
     except Timeout:
-        return
-    _start_worker()
+        return True
 
 
-def _start_worker() -> None:
+def _start_worker(place: int) -> None:
     """Start a worker that outlives this process; what it prints goes to THAW_HOME/worker.log."""
-    _started[:] = [worker for worker in _started if worker.poll() is None]
+    card = {"CUDA_VISIBLE_DEVICES": str(place)} if graphics_cards() else {}
     with (home.home() / "worker.log").open("ab") as output:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "core.runs.worker"],
+        _started[place] = subprocess.Popen(
+            [sys.executable, "-m", "core.runs.worker", str(place)],
             cwd=ROOT,
+            env=card | os.environ,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             creationflags=_DETACHED,
         )
-    _started.append(worker)
-
-
-def _identity(process: psutil.Process) -> str:
-    return f"{platform.node()}/{process.pid}/{process.create_time():.0f}"
-
-
-def _is_gone(worker: str) -> bool:
-    host, pid, _started = worker.rsplit("/", 2)
-    if host != platform.node():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or _identity(process) != worker
-    except psutil.NoSuchProcess:
-        return True

@@ -1,185 +1,222 @@
 """The store of runs: the truth about every run, and the only SQL.
 
-Writers are the dashboard and the command line (queue a run, ask it to stop) and whoever has claimed a run (all the
-rest). Readers ask for what came since the last row they have seen.
+Writers are the dashboard and the command line (queue a run, ask it to pause or to stop, label it) and whoever has
+claimed a run (all the rest). Readers ask for what came since the last row they have seen.
 """
 
 import datetime as dt
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
 import sqlalchemy as sa
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from core import events
-from core.errors import UnknownRun
-from core.events import EpochEnded, Event, Progress, StepEnded
+from core.errors import NotNow, StoreUnavailable, UnknownRun
+from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded
 from core.recipe import Recipe, parse, to_settings
+from core.runs import tables
+from core.runs.run import LIVE, STEP_COLUMNS, Labels, Request, Run, Status
 
-Status = Literal["queued", "running", "finished", "failed", "stopped"]
-STEP_COLUMNS = ("step", "epoch", "lr", "loss", "cross_entropy", "l1", "l2", "accuracy")
-LIVE: frozenset[Status] = frozenset({"queued", "running"})
-
-_tables = sa.MetaData()
-_runs = sa.Table(
-    "runs",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("status", sa.String(10), nullable=False, index=True),
-    sa.Column("recipe", sa.JSON, nullable=False),
-    sa.Column("created", sa.DateTime, nullable=False),
-    sa.Column("worker", sa.String(200)),
-    sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
-    sa.Column("progress", sa.JSON(none_as_null=True)),
-    sa.Column("best_epoch", sa.Integer),
-    sa.Column("best_loss", sa.Float),
-    sa.Column("best_accuracy", sa.Float),
-    sa.Column("seconds", sa.Float),
-    sa.Column("message", sa.Text),
-    sa.Column("traceback", sa.Text),
-    sqlite_autoincrement=True,
-)
-_events = sa.Table(
-    "events",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run", sa.ForeignKey("runs.id"), nullable=False, index=True),
-    sa.Column("name", sa.String(40), nullable=False),
-    sa.Column("values", sa.JSON, nullable=False),
-)
-_steps = sa.Table(
-    "steps",
-    _tables,
-    sa.Column("run", sa.ForeignKey("runs.id"), primary_key=True),
-    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("epoch", sa.Integer, nullable=False),
-    *(sa.Column(name, sa.Float, nullable=False) for name in STEP_COLUMNS[2:]),
-)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row of the store. `created` is UTC; `best_accuracy` is the best epoch's on the validation images, 0…1.
-
-    `worker` names the process that claimed the run; `message` is the sentence that says why it failed.
-    """
-
-    id: int
-    status: Status
-    recipe: Recipe
-    created: dt.datetime
-    worker: str | None
-    stop_requested: bool
-    progress: Progress | None
-    best_epoch: int | None
-    best_accuracy: float | None
-    seconds: float | None
-    message: str | None
-    traceback: str | None
-
-    @property
-    def live(self) -> bool:
-        """Whether more is to come."""
-        return self.status in LIVE
+_runs, _events, _steps = tables.runs, tables.events, tables.steps
+_PASSING = (StepEnded, Progress, Checkpointing)
+"""Events without a row among the events: steps have a table of their own, the others are soon of no interest."""
+_HELD = _runs.c.status == "running"
+_WAITING = sa.and_(_runs.c.status == "queued", _runs.c.deleted.is_(None))
+_FRONT = (_runs.c.place, _runs.c.id)
+"""The order of the queue."""
 
 
 class Store:
-    """A handle on the database at `url`; safe to share between threads, and any number may be open."""
+    """A handle on the database at `url`; safe to share between threads, and any number may be open.
+
+    Everything raises StoreUnavailable when the database cannot be reached, is locked for long, or its disk is full.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        with _alone(self._engine.url), self._engine.begin() as connection:
-            for table in _tables.sorted_tables:
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        with _in_words():
+            self._engine = tables.connect(url)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with _in_words(), self._engine.begin() as connection:
+            yield connection
+
+    # Into the queue, out of it, and what happens in between.
 
     def queue(self, recipe: Recipe) -> int:
         """Add a run at the end of the queue; returns its number."""
-        return self._insert(recipe, status="queued").id
+        return self._insert(recipe, status="queued", place=_last_place()).id
 
     def start(self, recipe: Recipe, worker: str) -> Run:
         """Add a run that `worker` carries out itself; it never is in the queue, where another might take it."""
-        return self._insert(recipe, status="running", worker=worker)
+        return self._insert(recipe, status="running", worker=worker, heartbeat=time.time())
 
     def _insert(self, recipe: Recipe, **values: Any) -> Run:
         created = dt.datetime.now(dt.UTC).replace(tzinfo=None)
         row = sa.insert(_runs).values(recipe=to_settings(recipe), created=created, **values)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return _run(connection.execute(row.returning(*_runs.c)).mappings().one())
 
     def claim(self, worker: str) -> Run | None:
-        """Take the oldest queued run for `worker`; None when there is none.
+        """Take the first run of the queue for `worker`; None when there is none.
 
         One UPDATE decides, so that of many workers exactly one gets a run.
         """
-        queued = sa.select(_runs.c.id).where(_runs.c.status == "queued").order_by(_runs.c.id).limit(1)
-        chosen = sa.update(_runs).where(_runs.c.id == queued.scalar_subquery(), _runs.c.status == "queued")
-        update = chosen.values(status="running", worker=worker)
-        with self._engine.begin() as connection:
+        first = sa.select(_runs.c.id).where(_WAITING).order_by(*_FRONT).limit(1)
+        chosen = sa.update(_runs).where(_runs.c.id == first.scalar_subquery(), _WAITING)
+        update = chosen.values(status="running", worker=worker, heartbeat=time.time())
+        with self._transaction() as connection:
             row = connection.execute(update.returning(*_runs.c)).mappings().one_or_none()
         return _run(row) if row else None
 
-    def append(self, run: int, happened: Sequence[Event]) -> bool:
-        """Write down what happened, in one transaction; returns whether somebody wants the run to stop."""
+    def append(self, run: int, happened: Sequence[Event]) -> Request | None:
+        """Write down what happened, in one transaction; returns what somebody wants of the run by now."""
         steps = [_step_row(run, event) for event in happened if isinstance(event, StepEnded)]
-        others = [event for event in happened if not isinstance(event, StepEnded | Progress)]
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
+            for event in happened:
+                if isinstance(event, RunStarted):
+                    _rewind(connection, run, event)
             if steps:
                 connection.execute(sa.insert(_steps), steps)
-            for event in others:
-                row = {"run": run, "name": events.name(event), "values": events.to_dict(event)}
-                connection.execute(sa.insert(_events), row)
+            for event in happened:
+                if not isinstance(event, _PASSING):
+                    row = {"run": run, "name": events.name(event), "values": events.to_dict(event)}
+                    connection.execute(sa.insert(_events), row)
                 if isinstance(event, EpochEnded):
                     connection.execute(_note_best(run, event))
             update = sa.update(_runs).where(_runs.c.id == run).values(progress=_last_progress(happened))
-            return bool(connection.execute(update.returning(_runs.c.stop_requested)).scalar_one())
+            return _run(connection.execute(update.returning(*_runs.c)).mappings().one()).request
+
+    def beat(self, run: int, worker: str) -> bool:
+        """Say that `worker` is at work on the run; False when the run is no longer its own."""
+        own = sa.update(_runs).where(_runs.c.id == run, _HELD, _runs.c.worker == worker)
+        with self._transaction() as connection:
+            return connection.execute(own.values(heartbeat=time.time())).rowcount == 1
 
     def end(
         self, run: int, status: Status, *, seconds: float | None = None, message: str | None = None, traceback: str = ""
     ) -> None:
-        """Close a live run. A run that has ended already keeps its ending."""
+        """Close a live run, or lay it aside. A run that has ended already keeps its ending."""
         values = {"status": status, "seconds": seconds, "message": message, "traceback": traceback or None}
         update = sa.update(_runs).where(_runs.c.id == run, _runs.c.status.in_(LIVE))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(update.values(progress=None, **values))
 
+    def give_back(self, run: Run) -> bool:
+        """Put a run whose worker is lost at the front of the queue; False when another process did something first."""
+        lost = sa.update(_runs).where(_runs.c.id == run.id, _HELD, _runs.c.worker == run.worker)
+        first = sa.select(sa.func.min(_runs.c.place)).scalar_subquery()
+        back = lost.values(status="queued", place=sa.func.coalesce(first, 0) - 1, losses=_runs.c.losses + 1)
+        with self._transaction() as connection:
+            return connection.execute(back.values(progress=None)).rowcount == 1
+
+    # What people ask for.
+
     def request_stop(self, run: int) -> None:
-        """Ask whoever works on a run to stop; a run that nobody has claimed yet is stopped at once."""
-        update = sa.update(_runs).where(_runs.c.id == run)
-        with self._engine.begin() as connection:
-            connection.execute(update.values(stop_requested=True))
-            connection.execute(update.where(_runs.c.status == "queued").values(status="stopped"))
+        """Ask whoever works on a run to stop; a run that nobody works on is stopped at once."""
+        self._request(run, "stopped", of=("queued", "paused"), stop_requested=True)
+
+    def request_pause(self, run: int) -> None:
+        """Ask whoever works on a run to lay it aside; a run that waits is laid aside at once."""
+        self._request(run, "paused", of=("queued",), pause_requested=True)
+
+    def _request(self, run: int, at_once: Status, of: Sequence[Status], **wish: bool) -> None:
+        this = sa.update(_runs).where(_runs.c.id == run)
+        with self._transaction() as connection:
+            connection.execute(this.where(_HELD).values(**wish))
+            connection.execute(this.where(_runs.c.status.in_(of)).values(status=at_once))
+
+    def resume(self, run: int, epochs: int | None = None) -> None:
+        """Put a run that is not live at the end of the queue again, to go on from where it was.
+
+        A finished one goes on with more `epochs` in all. Raises UnknownRun, or NotNow when there is nothing to go on.
+        """
+        known = self.run(run)
+        epochs = known.recipe.epochs if epochs is None else epochs
+        if known.live:
+            raise NotNow(f"Run {run} is {known.status}; there is nothing to resume.")
+        if epochs < known.recipe.epochs or (known.status == "finished" and epochs == known.recipe.epochs):
+            raise NotNow(
+                f"Run {run} has {known.recipe.epochs} epochs and is {known.status}; to go on, give it more of them."
+            )
+        recipe = parse(to_settings(known.recipe) | {"epochs": epochs})
+        fresh = {"stop_requested": False, "pause_requested": False, "message": None, "traceback": None, "losses": 0}
+        this = sa.update(_runs).where(_runs.c.id == run, _runs.c.status == known.status)
+        update = this.values(status="queued", place=_last_place(), recipe=to_settings(recipe), **fresh)
+        with self._transaction() as connection:
+            connection.execute(update)
+
+    def waiting(self) -> list[int]:
+        """The numbers of the queued runs, the next one first."""
+        query = sa.select(_runs.c.id).where(_WAITING).order_by(*_FRONT)
+        with self._transaction() as connection:
+            return list(connection.execute(query).scalars())
+
+    def move(self, run: int, to: int) -> None:
+        """Give a queued run the place `to` (from 0) in the queue; of a run that no longer waits, nothing."""
+        order = [other for other in self.waiting() if other != run]
+        order.insert(to, run)
+        with self._transaction() as connection:
+            for place, number in enumerate(order):
+                connection.execute(sa.update(_runs).where(_runs.c.id == number, _WAITING).values(place=place))
+
+    def label(self, run: int, **labels: Unpack[Labels]) -> None:
+        """Change the labels that are given."""
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in labels.items()}
+        with self._transaction() as connection:
+            connection.execute(sa.update(_runs).where(_runs.c.id == run).values(**values))
+
+    def delete(self, runs: Sequence[int]) -> None:
+        """Take runs that are not live out of all lists; `undelete` brings them back, `purge` forgets them."""
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        ended = sa.update(_runs).where(_runs.c.id.in_(runs), _runs.c.status.not_in(LIVE))
+        with self._transaction() as connection:
+            connection.execute(ended.values(deleted=now))
+
+    def undelete(self, runs: Sequence[int]) -> None:
+        """Bring deleted runs back."""
+        with self._transaction() as connection:
+            connection.execute(sa.update(_runs).where(_runs.c.id.in_(runs)).values(deleted=None))
+
+    def purge(self, seconds: float) -> list[int]:
+        """Forget what was deleted more than so many seconds ago; returns the numbers of those runs."""
+        before = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(seconds=seconds)
+        with self._transaction() as connection:
+            gone = list(connection.execute(sa.select(_runs.c.id).where(_runs.c.deleted < before)).scalars())
+            for table, column in ((_steps, _steps.c.run), (_events, _events.c.run), (_runs, _runs.c.id)):
+                connection.execute(sa.delete(table).where(column.in_(gone)))
+        return gone
+
+    # What readers want.
 
     def run(self, run: int) -> Run:
         """The run of that number. Raises UnknownRun."""
         row = None
         if run < 2**31:  # Beyond it, a number from an address bar fits into no database's integer.
-            with self._engine.connect() as connection:
-                row = connection.execute(sa.select(_runs).where(_runs.c.id == run)).mappings().one_or_none()
+            query = sa.select(_runs).where(_runs.c.id == run, _runs.c.deleted.is_(None))
+            with self._transaction() as connection:
+                row = connection.execute(query).mappings().one_or_none()
         if row is None:
             raise UnknownRun(f"There is no run {run}; the list of runs shows which there are.")
         return _run(row)
 
     def runs(self, status: Status | None = None) -> list[Run]:
         """All runs, or those of one status, the newest first."""
-        query = sa.select(_runs).order_by(_runs.c.id.desc())
+        query = sa.select(_runs).where(_runs.c.deleted.is_(None)).order_by(_runs.c.id.desc())
         if status:
             query = query.where(_runs.c.status == status)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return [_run(row) for row in connection.execute(query).mappings()]
 
     def events(self, run: int, after: int = 0) -> list[tuple[int, Event]]:
         """Row number and event of all but steps and progress, those with a row number above `after`."""
         query = sa.select(_events).where(_events.c.run == run, _events.c.id > after).order_by(_events.c.id)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(query).mappings().all()
         return [(row["id"], events.from_dict(row["name"], row["values"])) for row in rows]
 
@@ -190,7 +227,7 @@ class Store:
         """
         columns = [_steps.c[name] for name in STEP_COLUMNS]
         query = sa.select(*columns).where(_steps.c.run == run, _steps.c.step > after).order_by(_steps.c.step)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             cursor = connection.execute(query).cursor
             assert cursor is not None
             rows = cursor.fetchall()  # SQLAlchemy's own rows would take as long again.
@@ -198,22 +235,30 @@ class Store:
         return values.reshape(-1, len(STEP_COLUMNS))
 
 
-def _alone(url: sa.URL) -> AbstractContextManager[object]:
-    """A lock for the opening of a SQLite file: turning a new one to WAL waits for nobody, but fails at once."""
-    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-    return FileLock(f"{url.database}.lock") if is_file else nullcontext()
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Readers do not block the writer (WAL), and whoever meets a lock waits up to 30 s."""
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise StoreUnavailable(
+            f"THAW_DATABASE_URL names no database that can be used ({error}). It looks like "
+            "postgresql+psycopg://user:password@host/database, and the package `psycopg[binary]` must be installed."
+        ) from error
+    except sa.exc.OperationalError as error:
+        raise StoreUnavailable(
+            f"The database of runs cannot be used now ({error.orig}). Close other programs that hold it, free some "
+            "space on its disk, or start its server, and try again."
+        ) from error
 
 
 def _run(row: Any) -> Run:
     values = {field: row[field] for field in Run.__dataclass_fields__}
     progress = Progress(**row["progress"]) if row["progress"] else None
-    return Run(**{**values, "recipe": parse(row["recipe"]), "progress": progress})
+    return Run(**{**values, "recipe": parse(row["recipe"]), "progress": progress, "tags": tuple(row["tags"])})
+
+
+def _last_place() -> sa.ColumnElement[float]:
+    return sa.func.coalesce(sa.select(sa.func.max(_runs.c.place)).scalar_subquery(), 0) + 1
 
 
 def _step_row(run: int, event: StepEnded) -> dict[str, Any]:
@@ -233,3 +278,19 @@ def _note_best(run: int, ended: EpochEnded) -> sa.Update:
     update = sa.update(_runs).where(_runs.c.id == run, better)
     accuracy = ended.val.accuracy if ended.val else None
     return update.values(best_epoch=ended.epoch, best_loss=deciding.loss, best_accuracy=accuracy)
+
+
+def _rewind(connection: sa.Connection, run: int, started: RunStarted) -> None:
+    """Forget what was written after the state from which a run goes on: it will be said again."""
+    connection.execute(sa.delete(_steps).where(_steps.c.run == run, _steps.c.step > started.steps_done))
+    kind = events.name(EpochEnded)
+    query = sa.select(_events.c.id, _events.c["values"]).where(_events.c.run == run, _events.c.name == kind)
+    ended = [(row.id, events.from_dict(kind, row.values)) for row in connection.execute(query.order_by(_events.c.id))]
+    nothing = {"best_epoch": None, "best_loss": None, "best_accuracy": None}
+    connection.execute(sa.update(_runs).where(_runs.c.id == run).values(nothing))
+    for row, event in ended:
+        assert isinstance(event, EpochEnded)
+        if event.epoch > started.epochs_done:
+            connection.execute(sa.delete(_events).where(_events.c.id == row))
+        else:
+            connection.execute(_note_best(run, event))

@@ -1,12 +1,13 @@
-"""The process that trains: `python -m core.runs.worker` works off the queue, one run after the other.
+"""The process that trains: `python -m core.runs.worker [PLACE]` works off the queue, one run after the other.
 
 It owes nothing to the dashboard that started it: it reads recipes from the store, writes events to the store, and goes
 on when the dashboard is closed. When the queue is empty it stays for a while, with torch loaded, so that the next run
-begins at once.
+begins at once. Runs whose worker was lost it puts back into the queue.
 """
 
 import importlib
 import os
+import sys
 import threading
 import time
 import traceback
@@ -16,48 +17,60 @@ from filelock import FileLock, Timeout
 
 from core.errors import RunFailed
 from core.runs import home
-from core.runs.launch import fail_lost_runs, identity
-from core.runs.store import Run, Store
+from core.runs.launch import identity
+from core.runs.recover import recover
+from core.runs.run import Run
+from core.runs.store import Store
 
 IDLE = float(os.environ.get("THAW_WORKER_IDLE", 600))
 """Seconds without a run after which the process ends."""
 LOOK_EVERY = 0.05
 """Seconds between two looks at an empty queue."""
+LOOK_AFTER_OTHERS_EVERY = 2.0
+"""Seconds between two looks for runs that nobody works on any more."""
 LOAD_TORCH_AFTER = 2.0
 """Seconds with an empty queue after which torch is loaded: a page that has just been opened is drawn first."""
 MEMORY = 4e9
 """Bytes of memory above which the process does not wait for another run."""
+UNDO = 3600.0
+"""Seconds for which a deleted run can be brought back."""
 
 
-def main() -> None:
-    """Serve the queue, unless another process of this THAW_HOME does.
+def main(place: int = 0) -> None:
+    """Serve the queue at one of the places for workers, unless another process of this THAW_HOME does.
 
     A run that was queued while this process gave up its place may have found nobody else: hence the second look.
     """
     store = Store(home.database_url())
     while True:
         try:
-            with FileLock(home.worker_lock(), timeout=0):
+            with FileLock(home.worker_lock(place), timeout=0):
                 serve(store)
         except Timeout:
             return
-        if not store.runs("queued"):
+        if not store.waiting():
             return
 
 
 def serve(store: Store) -> None:
     """Carry out queued runs until there has been none for IDLE seconds."""
-    fail_lost_runs(store)
+    for gone in store.purge(UNDO):
+        home.remove_run(gone)
     idle_since = time.monotonic()
+    looked_after_others = -LOOK_AFTER_OTHERS_EVERY
     while True:
-        idle = time.monotonic() - idle_since
+        now = time.monotonic()
+        if now - looked_after_others >= LOOK_AFTER_OTHERS_EVERY:
+            looked_after_others = now
+            for line in recover(store):
+                print(line, flush=True)
         if run := store.claim(identity()):
             work_on(store, run)
             idle_since = time.monotonic()
-        elif idle >= IDLE or psutil.Process().memory_info().rss > MEMORY:
+        elif now - idle_since >= IDLE or psutil.Process().memory_info().rss > MEMORY:
             return
         else:
-            if idle >= LOAD_TORCH_AFTER:
+            if now - idle_since >= LOAD_TORCH_AFTER:
                 importlib.import_module("core.runs.execute")
             threading.Event().wait(LOOK_EVERY)
 
@@ -79,4 +92,4 @@ def work_on(store: Store, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

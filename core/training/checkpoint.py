@@ -7,7 +7,6 @@ safetensors nor torch notices a flipped byte.
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.recipe import Recipe, parse, to_settings
+from core.training import durable
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write `checkpoint` to `path` so that a reader, or a power cut, sees the old file or the new one, whole."""
+    """Write `checkpoint` to `path`, whole or not at all."""
     about = json.dumps(
         {
             "recipe": to_settings(checkpoint.recipe),
@@ -45,12 +45,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         }
     )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
-    partial = path.with_name(path.name + ".partial")
-    save_file(state, partial, metadata={"thaw": about, "sha256": _digest(about, state)})
-    _flush(partial)
-    partial.replace(path)
-    if os.name == "posix":  # Windows offers no way to flush a folder.
-        _flush(path.parent)
+    metadata = {"thaw": about, "sha256": _digest(about, state)}
+    durable.replace(path, lambda partial: save_file(state, partial, metadata=metadata))
 
 
 def load(path: Path) -> Checkpoint:
@@ -81,12 +77,3 @@ def _digest(about: str, state: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(state[name].flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Have the operating system put a file's contents, or a folder's list of names, on the disk."""
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """On which device to train, and how tensors get there."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import BadRecipe, Fault
 
@@ -15,6 +15,11 @@ def find_device(wanted: str) -> torch.device:
         advice = 'is not to be had: PyTorch finds no such device on this machine; take "auto" or "cpu"'
         raise BadRecipe([Fault("device", wanted, advice)])
     return torch.device(wanted)
+
+
+def arrange(network: nn.Module) -> None:
+    """Put the weights of convolutions into the layout of what is `placed`."""
+    network.to(memory_format=torch.channels_last)
 
 
 def placed(tensor: Tensor, device: torch.device) -> Tensor:

@@ -32,7 +32,7 @@ from core.data.samples import Batch, batches, read_ahead
 from core.data.transforms import Normalise, framing, mirrored, varied
 from core.events import Event, FeaturesReady, Progress
 from core.training import limits
-from core.training.device import placed
+from core.training.device import arrange, placed
 from core.training.precision import Precision, autocast
 
 Array = NDArray[np.float32]
@@ -77,6 +77,7 @@ class FrozenPart:
     def runner(self, preprocessing: Preprocessing) -> Callable[[Tensor], list[Tensor]]:
         """It as a function: pictures, uint8 (B, 3, H, W), to float32 tensors (B, …) on the CPU."""
         network = fold(self.graph) if self.folded else self.graph
+        arrange(network)
         device = next(network.parameters()).device
         normalise = Normalise(preprocessing).to(device)
 

@@ -1,6 +1,5 @@
 """The training loop, and nothing else: `train(recipe)` is a generator of events."""
 
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -22,95 +21,114 @@ from core.events import (
     StopRequested,
 )
 from core.recipe import Recipe
-from core.training.best import Best
+from core.training import resume
 from core.training.device import placed
 from core.training.divergence import demand_finite
-from core.training.objective import Tally, Terms, terms
+from core.training.keep import AFTER_EPOCHS, AMID_EPOCHS, Keeper
+from core.training.objective import Tally, Terms, measure, terms
 from core.training.precision import autocast
 from core.training.setup import Setup, prepare, started
 from core.training.snapshot import Snapshot
+from core.training.standing import Standing, deciding_loss
 
 
-def train(recipe: Recipe, weights_file: Path, features_folder: Path | None = None) -> Generator[Event, None, None]:
+def train(
+    recipe: Recipe, weights_file: Path, features_folder: Path | None = None, resume_file: Path | None = None
+) -> Generator[Event, None, None]:
     """Train what `recipe` describes and keep the best epoch's weights in `weights_file`.
 
-    With a `features_folder`, what the frozen part makes of the images is kept there, and it runs but once.
+    With a `features_folder`, what the frozen part makes of the images is kept there, and it runs but once. With a
+    `resume_file`, the state is kept there, and the run goes on from it where the file exists: to the very weights, on
+    a CPU, that it would have had without the interruption.
 
     The last event is RunFinished, or RunStopped after `throw(StopRequested())`. Raises BadData, BadImage, BadRecipe,
-    WeightsUnavailable, or Diverged. When no epoch has ended by then, the newest weights whose loss was finite are kept.
+    WeightsUnavailable, BadCheckpoint, or Diverged. When no epoch has ended by then, the newest weights whose loss was
+    finite are kept.
     """
-    begin = time.monotonic()
-    history: list[EpochEnded] = []
+    standing = Standing()
     ending: type[RunFinished | RunStopped] = RunFinished
     try:
         setup = yield from prepare(recipe, features_folder)
-        yield from fit(setup, history, weights_file)
+        if resume_file and resume_file.is_file():
+            standing = resume.load(setup, resume_file)
+        yield from fit(setup, standing, Keeper(setup, standing, weights_file, resume_file))
     except StopRequested:
         ending = RunStopped
-    best = min(history, key=deciding_loss, default=None)
+    best = standing.best
     yield ending(
         best_epoch=best.epoch if best else 0,
         val_accuracy=best.val.accuracy if best and best.val else None,
-        seconds=time.monotonic() - begin,
+        seconds=standing.seconds(),
     )
 
 
-def fit(setup: Setup, history: list[EpochEnded], weights_file: Path) -> Generator[Event, None, None]:
-    """All epochs, each added to `history`; whatever ends them, the weights of the best one are in `weights_file`."""
+def fit(setup: Setup, standing: Standing, keeper: Keeper) -> Generator[Event, None, None]:
+    """All epochs that are to come; whatever ends them, the weights of the best one are on the disk."""
     last_finite = Snapshot(setup.model)
-    best = Best(setup, weights_file)
     try:
-        yield started(setup, steps_per_epoch=len(training_batches(setup, epoch=1)))
-        for epoch in range(1, setup.recipe.epochs + 1):
-            ended = yield from run_epoch(setup, last_finite, epoch)
-            history.append(ended)
-            if ended is min(history, key=deciding_loss):
-                best.take(epoch)
-            yield from best.write_if_due()
+        yield started(setup, standing, steps_per_epoch=len(training_batches(setup, epoch=1)))
+        while standing.epoch <= setup.recipe.epochs:
+            ended = yield from run_epoch(setup, standing, keeper, last_finite)
+            standing.end_epoch(ended)
+            if ended is standing.best:
+                keeper.take_best(ended.epoch)
             yield ended
-    except Exception as interruption:
-        if not history and isinstance(interruption, StopRequested | Diverged):
-            if isinstance(interruption, Diverged):
-                last_finite.restore()
-            best.take(epoch=0)
-        yield from best.write()
+            yield from keeper.keep_after(AFTER_EPOCHS)
+    except StopRequested:
+        if not standing.history:
+            keeper.take_best(epoch=0)
+        yield from keeper.keep()
         raise
-    yield from best.write()
-    if len(history) > 1 and flat([deciding_loss(ended) for ended in history]):
+    except Exception as error:
+        if isinstance(error, Diverged) and not standing.history:
+            last_finite.restore()
+            keeper.take_best(epoch=0)
+        yield from keeper.keep_best()
+        raise
+    yield from keeper.keep()
+    if len(standing.history) > 1 and flat([deciding_loss(ended) for ended in standing.history]):
         yield Notice("Nothing was learnt: the loss never moved. Try a higher learning rate.")
 
 
-def run_epoch(setup: Setup, last_finite: Snapshot, epoch: int) -> Generator[Event, None, EpochEnded]:
+def run_epoch(
+    setup: Setup, standing: Standing, keeper: Keeper, last_finite: Snapshot
+) -> Generator[Event, None, EpochEnded]:
     """One pass over the training images that changes weights, one over the validation images that does not."""
-    begin = time.monotonic()
-    trained = yield from training_pass(setup, last_finite, epoch)
-    training_seconds = time.monotonic() - begin
-    validated = (yield from validation_pass(setup, epoch)) if setup.split.val else None
+    if standing.steps == 0:
+        standing.epoch_began = standing.seconds()
+    trained = yield from training_pass(setup, standing, keeper, last_finite)
+    training_seconds = standing.seconds_in_epoch()
+    validated = (yield from validation_pass(setup, standing.epoch)) if setup.split.val else None
     return EpochEnded(
-        epoch=epoch,
+        epoch=standing.epoch,
         train=trained,
         val=validated,
-        seconds=time.monotonic() - begin,
+        seconds=standing.seconds_in_epoch(),
         images_per_second=len(setup.split.train) / training_seconds,
     )
 
 
-def training_pass(setup: Setup, last_finite: Snapshot, epoch: int) -> Generator[Event, None, Metrics]:
-    """One optimizer step per batch."""
+def training_pass(
+    setup: Setup, standing: Standing, keeper: Keeper, last_finite: Snapshot
+) -> Generator[Event, None, Metrics]:
+    """One optimizer step per batch, for those batches that are not done yet."""
     switch(setup.awake, training=True)
+    epoch = standing.epoch
     chosen = training_batches(setup, epoch)
-    tally = Tally()
-    inputs = setup.inputs.training(chosen, epoch)
-    for step, batch in enumerate(inputs, start=(epoch - 1) * len(chosen) + 1):
+    for batch in setup.inputs.training(chosen[standing.steps :], epoch):
         setup.optimizer.zero_grad()
         logits, labels, objective = forward(setup, batch)
-        metrics = tally.add(objective, logits, labels)
+        metrics = measure(objective, logits, labels)
+        step = (epoch - 1) * len(chosen) + standing.steps + 1
         demand_finite(metrics.loss, setup.recipe, f"step {step}")
         last_finite.take()
         objective.loss.backward()  # type: ignore[no-untyped-call]
         setup.optimizer.step()
+        standing.tally.add(metrics, len(labels))
+        standing.steps += 1
         yield StepEnded(step, epoch, setup.optimizer.param_groups[0]["lr"], metrics)
-    return tally.mean()
+        yield from keeper.keep_after(AMID_EPOCHS)
+    return standing.tally.mean()
 
 
 def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]:
@@ -121,7 +139,7 @@ def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]
     for done, batch in enumerate(setup.inputs.validation(chosen), start=1):
         with torch.inference_mode():
             logits, labels, objective = forward(setup, batch)
-            tally.add(objective, logits, labels)
+            tally.add(measure(objective, logits, labels), len(labels))
         yield Progress("Validating", done, len(chosen))
     demand_finite(tally.mean().loss, setup.recipe, f"the validation of epoch {epoch}")
     return tally.mean()
@@ -139,11 +157,6 @@ def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
 def training_batches(setup: Setup, epoch: int) -> list[list[int]]:
     """Which training images make up each step of `epoch`."""
     return batches(order(len(setup.split.train), setup.recipe.seed, epoch), setup.batch_size)
-
-
-def deciding_loss(ended: EpochEnded) -> float:
-    """What makes an epoch the best: its validation loss, or its training loss where nothing validates."""
-    return (ended.val or ended.train).loss
 
 
 def flat(losses: list[float]) -> bool:

@@ -5,7 +5,7 @@ only a term can be drawn as a curve.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -52,23 +52,28 @@ def terms(logits: Tensor, labels: Tensor, weights: Sequence[Tensor], penalties: 
     )
 
 
+def measure(batch: Terms, logits: Tensor, labels: Tensor) -> Metrics:
+    """The metrics of one batch as numbers."""
+    right = (logits.argmax(1) == labels).sum().to(logits.dtype)
+    # One transfer for all five: on a GPU, each is a wait for everything before it.
+    values = torch.stack([batch.loss, batch.cross_entropy, batch.l1, batch.l2, right]).tolist()
+    loss, cross_entropy, l1, l2, right_count = values
+    return Metrics(loss, cross_entropy, l1, l2, accuracy=right_count / len(labels))
+
+
+@dataclass
 class Tally:
     """Sums of metrics over images, so that a short last batch weighs by its images."""
 
-    def __init__(self) -> None:
-        self.images = 0
-        self._sums = [0.0] * 5
+    images: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0] * 5)
 
-    def add(self, batch: Terms, logits: Tensor, labels: Tensor) -> Metrics:
-        """Count a batch in, and return its own metrics."""
-        right = (logits.argmax(1) == labels).sum().to(logits.dtype)
-        # One transfer for all five: on a GPU, each is a wait for everything before it.
-        *terms, right_count = torch.stack([batch.loss, batch.cross_entropy, batch.l1, batch.l2, right]).tolist()
-        values = [*terms, right_count / len(labels)]
-        self.images += len(labels)
-        self._sums = [total + value * len(labels) for total, value in zip(self._sums, values, strict=True)]
-        return Metrics(*values)
+    def add(self, batch: Metrics, images: int) -> None:
+        """Count in a batch of so many images."""
+        self.images += images
+        values = (batch.loss, batch.cross_entropy, batch.l1, batch.l2, batch.accuracy)
+        self.sums = [total + value * images for total, value in zip(self.sums, values, strict=True)]
 
     def mean(self) -> Metrics:
         """Means over all images counted in so far; at least one batch must have been."""
-        return Metrics(*(total / self.images for total in self._sums))
+        return Metrics(*(total / self.images for total in self.sums))

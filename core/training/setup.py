@@ -1,11 +1,11 @@
 """Everything a run needs before its first step: images, network, optimizer, device."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 
 from core.backbones import catalogue, download
 from core.backbones.build import build
@@ -15,17 +15,21 @@ from core.data.folder import look
 from core.data.split import Split, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.recipe import Recipe
-from core.training.device import find_device
+from core.training.device import arrange, find_device
 from core.training.inputs import Inputs, prepare_inputs
 from core.training.memory import keep_freed_memory
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
 from core.training.precision import Precision, choose, choose_for_training, spare_strided
+from core.training.snapshot import changing
+from core.training.standing import Standing
 
 
 @dataclass(frozen=True)
 class Setup:
     """What the loop works with. `awake` are the modules that are in training mode while the rest stays in eval mode.
+
+    `changing` has all that training changes, by name: the parameters and statistics themselves.
 
     `inputs` holds the network that is trained, which shares its modules with `model`, and what goes into it. `weights`
     are those that penalties apply to.
@@ -37,6 +41,7 @@ class Setup:
     preprocessing: Preprocessing
     model: nn.Module
     awake: tuple[nn.Module, ...]
+    changing: Mapping[str, Tensor]
     inputs: Inputs
     weights: list[nn.Parameter]
     optimizer: optim.Optimizer
@@ -69,14 +74,13 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained")
-    # With the channels last, convolutions on a CPU run about twice as fast.
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
     freeze(model, layers)
     train_mode(model, backbone, layers)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
     frozen_in = choose(recipe.precision, device)
     inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, frozen_in, features_folder)
+    arrange(inputs.network)
     spare_strided(inputs.network, device)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
@@ -86,6 +90,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         preprocessing=preprocessing,
         model=model,
         awake=tuple(module for module in model.modules() if module.training),
+        changing=changing(model),
         inputs=inputs,
         weights=penalised(model),
         optimizer=build_optimizer(recipe.optimizer, trainable),
@@ -95,8 +100,8 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     )
 
 
-def started(setup: Setup, steps_per_epoch: int) -> RunStarted:
-    """The event that says what is about to be trained."""
+def started(setup: Setup, standing: Standing, steps_per_epoch: int) -> RunStarted:
+    """The event that says what is about to be trained, and how much of it is done already."""
     trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
     return RunStarted(
         classes=setup.classes,
@@ -108,6 +113,8 @@ def started(setup: Setup, steps_per_epoch: int) -> RunStarted:
         steps_per_epoch=steps_per_epoch,
         device=str(setup.device),
         precision=setup.precision,
+        epochs_done=standing.epoch - 1,
+        steps_done=(standing.epoch - 1) * steps_per_epoch + standing.steps,
     )
 
 

@@ -6,22 +6,27 @@ import torch
 from torch import Tensor, nn
 
 
-class Snapshot:
-    """The trainable parameters and the BatchNorm statistics that move, as they were when last taken.
+def changing(model: nn.Module) -> dict[str, Tensor]:
+    """The trainable parameters and the BatchNorm statistics that move, by name: the tensors themselves.
 
-    The model must be in the training mode that it will be trained in (`core.backbones.freeze`).
+    The model must be in the training mode that it is trained in (`core.backbones.freeze`).
     """
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    moving = {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if module.training
+        for name, _ in module.named_buffers(recurse=False)
+    }
+    return {name: tensor for name, tensor in model.state_dict().items() if name in learning | moving}
+
+
+class Snapshot:
+    """What `changing(model)` held when it was last taken."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-        moving = {
-            f"{path}.{name}" if path else name
-            for path, module in model.named_modules()
-            if module.training
-            for name, _ in module.named_buffers(recurse=False)
-        }
-        self._live = {name: tensor for name, tensor in model.state_dict().items() if name in learning | moving}
+        self._live = changing(model)
         self._copies = {name: tensor.clone() for name, tensor in self._live.items()}
 
     def take(self) -> None:

@@ -6,13 +6,14 @@ import streamlit as st
 
 from core.errors import UnknownRun
 from core.events import EpochEnded, FeaturesReady, RunStarted
-from core.runs.launch import fail_lost_runs
-from core.runs.store import Run
+from core.runs.recover import keep_going
+from core.runs.run import Run
 from dashboard import charts, history
 from dashboard.components.live_chart import live_chart
 from dashboard.history import History
+from dashboard.panels import control
 from dashboard.parts import describe, duration, percent, plain, say
-from dashboard.services import store
+from dashboard.services import saying_trouble, store
 
 REFRESH = (0.5, 1.0, 2.0, 4.0)
 """Seconds between two looks at the store: a long run is looked at less often, since drawing takes from training."""
@@ -22,7 +23,7 @@ LOOKS = 40
 """About how many looks a run should get at the least."""
 CHART_HEIGHT = 270
 """In pixels."""
-ENDINGS = {"finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
+ENDINGS = {"paused": "Paused", "finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
 PRECISIONS = {"fp32": "32 bits", "bf16": "bfloat16"}
 DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the GPU"}
 
@@ -47,8 +48,9 @@ def pace(said: History) -> float:
     return max((seconds for seconds in REFRESH if seconds * LOOKS <= expected), default=REFRESH[0])
 
 
+@saying_trouble()
 def _view(run_id: int, refresh: float | None) -> None:
-    fail_lost_runs(store())
+    keep_going(store())
     run = store().run(run_id)
     said = _history(run_id)
     _headline(run)
@@ -84,25 +86,19 @@ def _history(run_id: int) -> History:
 
 
 def _headline(run: Run) -> None:
-    title, button = st.columns([5, 1], vertical_alignment="center")
+    title, buttons = st.columns([3, 1], vertical_alignment="center")
     title.markdown(f"**Run {run.id}** · {plain(describe(run.recipe))}")
-    if run.live and button.button(
-        "Stopping …" if run.stop_requested else "Stop",
-        icon=":material/stop_circle:",
-        disabled=run.stop_requested,
-        help="Ends after the current batch and keeps what was learnt.",
-        width="stretch",
-        key=f"stop-{run.id}",
-    ):
-        store().request_stop(run.id)
-        st.rerun(scope="fragment")
+    with buttons:
+        control.show(run)
+    if run.name or run.note:
+        st.text(" – ".join(filter(None, (run.name, run.note))))
 
 
 def _progress(run: Run, said: History) -> None:
     """One bar for the whole life of a run, and one line that says where it is."""
     if run.status == "queued":
-        others = store().runs("running")
-        st.progress(0.0, "Waiting for its turn …" if others else "Loading PyTorch: the first run takes some seconds …")
+        loading = "Loading PyTorch: the first run takes some seconds …"
+        st.progress(0.0, f"Waiting: {control.in_queue(run)}" if store().runs("running") else loading)
     elif run.progress and not said.started:
         st.progress(run.progress.done / max(run.progress.total, 1), plain(run.progress.stage))
     elif said.started is None and run.live:

@@ -1,52 +1,53 @@
-"""Every run there is; a click opens one."""
+"""The history: every run there is, to be found again, compared, labelled, tidied up. A click opens one."""
 
-from pathlib import Path
-
-import pandas as pd
 import streamlit as st
 
-from core.runs.launch import fail_lost_runs
-from core.runs.store import Run
-from dashboard.parts import backbone_of, optimizer_of, trainable_of
-from dashboard.services import store
+from core.runs.recover import keep_going
+from core.runs.run import Run
+from dashboard import draft
+from dashboard.panels import labels
+from dashboard.panels.filters import choose, passes
+from dashboard.services import saying_trouble, store
+from dashboard.tables import to_csv, to_table
 
 REFRESH = 2.0
 """Seconds between two looks at the store."""
 ROWS = 18
 """As many are shown without a scroll bar of their own."""
-STATUS = {
-    "queued": "⏳ queued",
-    "running": "▶ running",
-    "finished": "✔ finished",
-    "failed": "✖ failed",
-    "stopped": "■ stopped",
-}
+COMPARABLE = range(2, 9)
+"""How many runs can be compared."""
+AGAIN = "Puts the settings of the ticked run into the Train page, to be changed there."
 
 
 def main() -> None:
     """The table, or what to do when there is nothing to show."""
     st.subheader("Runs")
-    st.caption("Click a run to open it.")
-    if not store().runs():
+    if not store().runs() and not labels.deleted():
         st.info("Nothing has been trained yet.", icon=":material/history:")
         st.page_link("views/train.py", label="Train the first run", icon=":material/play_arrow:")
         return
-    table()
+    history()
 
 
 @st.fragment(run_every=REFRESH)
-def table() -> None:
-    """All runs, the newest first, as they are now."""
-    fail_lost_runs(store())
-    runs = store().runs()
-    shown = st.session_state.get("runs shown", [])
-    st.session_state["runs shown"] = [run.id for run in runs]
-    chosen = st.dataframe(
-        pd.DataFrame([row(run) for run in runs]),
+@saying_trouble()
+def history() -> None:
+    """Filters, what can be done with the ticked runs, and the table, as they are now."""
+    keep_going(store())
+    wanted = choose(store().runs())
+    found = {run.id: run for run in store().runs() if passes(run, wanted)}
+    listed = still(found)
+    chosen = ticked(listed)
+    toolbar(chosen, list(found.values()))
+    if not listed:
+        st.info("No run matches; take something out of the search above.", icon=":material/filter_alt_off:")
+        return
+    st.dataframe(
+        to_table(listed),
         hide_index=True,
         on_select="rerun",
-        selection_mode="single-cell",
-        height="content" if len(runs) <= ROWS else 36 * ROWS,
+        selection_mode=["multi-row", "single-cell"],
+        height="content" if len(listed) <= ROWS else 36 * ROWS,
         key="runs",
         column_config={
             "run": st.column_config.NumberColumn("Run", width="small"),
@@ -55,28 +56,54 @@ def table() -> None:
             ),
             "seconds": st.column_config.NumberColumn("Seconds", format="%.1f"),
             "created": st.column_config.DatetimeColumn("Started", format="distance"),
+            "Tags": st.column_config.ListColumn("Tags"),
         },
     )
-    if chosen.selection.cells:
-        # A position in the table that was clicked, which may lack a run that has begun since.
-        number = shown[chosen.selection.cells[0][0]]
-        st.switch_page("views/train.py", query_params={"run": str(number)})
+    st.session_state["runs listed"] = [run.id for run in listed]
 
 
-def row(run: Run) -> dict[str, object]:
-    """A run as a row of the table."""
-    return {
-        "run": run.id,
-        "Status": STATUS[run.status],
-        "Pictures": Path(run.recipe.data).name,
-        "Backbone": backbone_of(run.recipe),
-        "Trainable": trainable_of(run.recipe),
-        "Optimizer": optimizer_of(run.recipe),
-        "Epochs": run.recipe.epochs,
-        "accuracy": None if run.best_accuracy is None else 100 * run.best_accuracy,
-        "seconds": run.seconds,
-        "created": run.created,
-    }
+def still(found: dict[int, Run]) -> list[Run]:
+    """The runs to list. While some are ticked, the rows stay where they are: ticks belong to places in the table."""
+    before: list[int] = st.session_state.get("runs listed", [])
+    if _selection("rows") and all(number in found for number in before):
+        return [found[number] for number in before]
+    if list(found) != before and _selection("rows"):
+        st.session_state.pop("runs", None)
+    return list(found.values())
+
+
+def ticked(listed: list[Run]) -> list[Run]:
+    """The ticked runs, the newest first; a click on a cell opens its run instead."""
+    if cells := _selection("cells"):
+        st.switch_page("views/train.py", query_params={"run": str(listed[cells[0][0]].id)})
+    return [listed[row] for row in sorted(_selection("rows")) if row < len(listed)]
+
+
+def _selection(kind: str) -> list:  # type: ignore[type-arg]
+    """Positions in the table as it was drawn last."""
+    state = st.session_state.get("runs")
+    return list(state["selection"][kind]) if state else []
+
+
+def toolbar(chosen: list[Run], found: list[Run]) -> None:
+    """What can be done with the ticked runs, and with all that are listed."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button("Compare", icon=":material/stacked_line_chart:", disabled=len(chosen) not in COMPARABLE):
+            numbers = ",".join(str(run.id) for run in chosen)
+            st.switch_page("views/compare.py", query_params={"runs": numbers})
+        if st.button("Train again", icon=":material/replay:", disabled=len(chosen) != 1, help=AGAIN):
+            draft.take_over(chosen[0].recipe)
+            st.session_state.pop("shown run", None)
+            st.switch_page("views/train.py")
+        labels.star(chosen)
+        labels.describe(chosen)
+        labels.delete(chosen)
+        st.download_button(
+            "CSV", to_csv(found), "runs.csv", "text/csv", icon=":material/download:", on_click="ignore", key="csv"
+        )
+        hint = f"{len(chosen)} ticked" if chosen else "Click a run to open it; tick some to compare or to tidy up."
+        st.caption(hint)
+    labels.undo()
 
 
 main()

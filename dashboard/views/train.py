@@ -9,7 +9,8 @@ import streamlit as st
 from core.check import check
 from core.errors import BadRecipe, Fault, UnknownRun
 from core.recipe import Recipe
-from core.runs.launch import ensure_worker
+from core.runs.launch import ensure_workers
+from core.runs.recover import keep_going
 from dashboard import draft
 from dashboard.cost import cost
 from dashboard.faults import in_words
@@ -47,7 +48,7 @@ def main() -> None:
         say("error", in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
         shown = store().queue(recipe)
-        ensure_worker()
+        keep_going(store())
         remember(shown)
     if shown is None and faults:
         st.info("Mend what is said above; then the curves grow here.", icon=":material/show_chart:")
@@ -56,7 +57,7 @@ def main() -> None:
     else:
         live.show(shown)
     if is_new:
-        ensure_worker()  # It loads torch while the person looks around.
+        ensure_workers()  # A worker loads torch while the person looks around.
 
 
 def opened_run() -> int | None:

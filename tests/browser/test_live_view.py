@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.recipe import parse
-from core.runs.launch import ensure_worker
+from core.runs.launch import ensure_workers
 from tests.browser.conftest import Dashboard, block, wait_for_points
 from tests.conftest import MakeFolder
 
@@ -17,7 +17,7 @@ def long_run(dashboard: Dashboard, make_folder: MakeFolder) -> int:
     """A run of many short epochs, under way in a worker process."""
     recipe = {"data": str(make_folder(size=64, a=12, b=12)), "backbone": "squeezenet1_1", "image_size": 64}
     run = dashboard.store.queue(parse(recipe | {"epochs": 2000, "batch_size": 6}))
-    ensure_worker()
+    ensure_workers()
     return run
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.recipe import to_toml
+from core.events import EpochEnded
+from core.recipe import parse, to_toml
+from core.runs import home
+from core.runs.store import Store
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -125,3 +128,42 @@ def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
     changes = ("epochs=4", "image_size=128", "optimizer.lr=0.005")
     trained = core("train", str(recipe), "--json", *(word for change in changes for word in ("--set", change)))
     assert json.loads(trained.stdout.splitlines()[-1])["val_accuracy"] > 0.7
+
+
+def test_a_run_is_paused_and_stopped_by_command() -> None:
+    store = Store(home.database_url())
+    run = store.queue(parse({"data": "photos"}))
+    assert core("pause", str(run)).returncode == 0
+    assert store.run(run).status == "paused"
+    refused = core("pause", str(run))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "only a run that goes or waits can pause" in refused.stderr
+    assert core("stop", str(run)).returncode == 0
+    assert store.run(run).status == "stopped"
+    assert "is stopped already" in core("stop", str(run)).stderr
+
+
+def test_a_run_is_resumed_and_worked_off_by_command(make_folder: MakeFolder) -> None:
+    store = Store(home.database_url())
+    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
+    store.request_pause(run)
+    assert "There is no run 99" in core("resume", "99").stderr
+    store.resume(run)
+    assert core("work").returncode == 0
+    assert store.run(run).status == "finished"
+    assert "give it more of them" in core("resume", str(run)).stderr
+    assert core("resume", str(run), "--epochs", "2").returncode == 0
+    assert core("work").returncode == 0
+    while store.run(run).live:  # Two may work: whoever `resume` started, and `work`.
+        assert core("work").returncode == 0
+    assert [e.epoch for _, e in store.events(run) if isinstance(e, EpochEnded)] == [1, 2]
+
+
+def test_a_run_is_exported(recipe: str, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    assert core("train", recipe, "--set", "epochs=1").returncode == 0
+    assert core("export", "1", "--to", "tensorboard", str(tmp_path / "logs")).returncode == 0
+    assert list((tmp_path / "logs" / "run-1").glob("events.*"))
+    assert "There is no run 9" in core("export", "9", "--to", "mlflow").stderr
+    refused = core("export", "1", "--to", "wandb")
+    assert (refused.returncode, "no place to log to" in refused.stderr) == (1, True)

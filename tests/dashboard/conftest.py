@@ -22,15 +22,20 @@ def store() -> Store:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """One entry per worker that a page wanted; none is started, so that a queued run stays queued."""
-    wanted: list[str] = []
-    monkeypatch.setattr("core.runs.launch.ensure_worker", lambda: wanted.append("worker"))
+def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many workers pages wanted, time after time; none is started, so that a queued run stays queued."""
+    wanted: list[int] = []
+
+    def ensure_workers(number: int = 1) -> None:
+        wanted.append(number)
+
+    monkeypatch.setattr("core.runs.launch.ensure_workers", ensure_workers)
+    monkeypatch.setattr("core.runs.recover.ensure_workers", ensure_workers)
     return wanted
 
 
 @pytest.fixture
-def open_page(store: Store, started: list[str]) -> Callable[..., AppTest]:  # noqa: ARG001 - wanted for what they set up
+def open_page(store: Store, started: list[int]) -> Callable[..., AppTest]:  # noqa: ARG001 - wanted for what they set up
     """Opens the dashboard as a new session: `open_page(run="3")` with that in its address."""
 
     def opened(**query: str) -> AppTest:

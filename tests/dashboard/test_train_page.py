@@ -26,13 +26,13 @@ def press_train(page: AppTest) -> AppTest:
     return page.button(key="train").click().run()
 
 
-def test_open_the_page_press_train_and_it_works(open_page: OpenPage, store: Store, started: list[str]) -> None:
+def test_open_the_page_press_train_and_it_works(open_page: OpenPage, store: Store, started: list[int]) -> None:
     test = press_train(open_page())
     assert not test.exception
     (run,) = store.runs()
     assert run.recipe == parse({"data": str(SAMPLE_DATA / "stamps")})
     assert test.query_params["run"] in (str(run.id), [str(run.id)])
-    assert started == ["worker"] * 2  # When the page was opened, and when Train was pressed.
+    assert set(started) == {1}  # When the page was opened, and when Train was pressed.
 
 
 def test_a_double_click_is_one_run_and_two_settings_are_two(open_page: OpenPage, store: Store) -> None:

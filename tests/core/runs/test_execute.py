@@ -12,12 +12,14 @@ import psutil
 import pytest
 
 from core.errors import RunFailed
-from core.events import EpochEnded, FeaturesReady, RunFinished, RunStarted, RunStopped, StepEnded
+from core.events import EpochEnded, FeaturesReady, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.recipe import read_toml
 from core.runs import home
 from core.runs.execute import execute
-from core.runs.launch import LOST, ensure_worker, fail_lost_runs, identity
-from core.runs.store import Run, Store
+from core.runs.launch import ensure_workers, identity
+from core.runs.recover import AGAIN, recover
+from core.runs.run import Run
+from core.runs.store import Store
 from tests.conftest import MakeFolder, small_recipe
 
 
@@ -106,7 +108,7 @@ def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFol
     good = store.queue(small_recipe(data, epochs=1))
     bad = store.queue(small_recipe(data.with_name("missing"), epochs=1))
     last = store.queue(small_recipe(data, epochs=1))
-    ensure_worker()
+    ensure_workers()
     assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
     log = (home.home() / "worker.log").read_text(encoding="utf-8")
     assert f"run {last}: finished" in log
@@ -114,28 +116,47 @@ def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFol
 
 def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
     run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
-    ensure_worker()
+    ensure_workers()
     deadline = time.monotonic() + 60
     while not len(store.steps(run)) and time.monotonic() < deadline:
         psutil.wait_procs(psutil.Process().children(), timeout=0.1)
     worker = store.run(run).worker
     assert worker is not None
     pid = int(worker.split("/")[1])
-    fail_lost_runs(store)
-    assert store.run(run).status == "running"
+    assert recover(store) == []
     psutil.Process(pid).kill()
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
-    fail_lost_runs(store)
-    ended = store.run(run)
-    assert (ended.status, ended.message) == ("failed", LOST)
+    (line,) = recover(store)
+    assert f"run {run}: its worker {worker} is gone; taken up again, 1 of 3 times" in line
+    assert (store.run(run).status, store.run(run).losses) == ("queued", 1)
+    assert Notice(AGAIN) in [event for _, event in store.events(run)]
 
 
 def test_an_old_process_with_the_same_number_is_not_the_worker(store: Store, make_folder: MakeFolder) -> None:
     run = store.queue(small_recipe(make_folder(a=2, b=2)))
     host, pid, _started = identity().rsplit("/", 2)
     store.claim(f"{host}/{pid}/1")
-    fail_lost_runs(store)
-    assert store.run(run).status == "failed"
+    recover(store)
+    assert store.run(run).status == "queued"
+
+
+def test_a_silent_worker_on_another_machine_is_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = store.queue(small_recipe(Path("pictures")))
+    store.claim("elsewhere/1/1")
+    assert recover(store) == []
+    monkeypatch.setattr("core.runs.recover.SILENCE", -1.0)
+    assert len(recover(store)) == 1
+    assert store.run(run).status == "queued"
+
+
+@pytest.mark.parametrize(("wish", "status"), [("stop", "stopped"), ("pause", "paused")])
+def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -> None:
+    run = store.queue(small_recipe(Path("pictures")))
+    host, pid, _started = identity().rsplit("/", 2)
+    store.claim(f"{host}/{pid}/1")
+    getattr(store, f"request_{wish}")(run)
+    recover(store)
+    assert store.run(run).status == status
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
@@ -162,11 +183,11 @@ def test_a_worker_waits_for_the_next_run_with_torch_loaded(
     monkeypatch.setenv("THAW_WORKER_IDLE", "60")
     recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
     first = store.queue(recipe)
-    ensure_worker()
+    ensure_workers()
     worker = wait_until_ended(store, first).worker
     assert worker is not None
     process = psutil.Process(int(worker.split("/")[1]))
-    ensure_worker()
+    ensure_workers()
     begin = time.monotonic()
     second = store.queue(recipe)
     ended = wait_until_ended(store, second)
@@ -180,5 +201,5 @@ def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder
     recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
     queued = [store.queue(recipe) for _ in range(4)]
     for _ in range(3):
-        ensure_worker()
+        ensure_workers()
     assert len({wait_until_ended(store, run).worker for run in queued}) == 1

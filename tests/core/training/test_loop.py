@@ -191,11 +191,11 @@ def test_what_is_done_differently_is_said(
 def test_the_best_weights_are_written_on_the_way(
     make_folder: MakeFolder, weights_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.best.WRITE_EVERY", 0.0)
+    monkeypatch.setattr("core.training.loop.AFTER_EPOCHS", 0.0)
     happened: list[Event] = []
     for event in train(small_recipe(make_folder(a=8, b=8), epochs=4), weights_file):
-        if isinstance(event, EpochEnded) and isinstance(happened[-1], ArtifactSaved):
-            assert checkpoint.load(weights_file).epoch == happened[-1].epoch == event.epoch
+        if isinstance(event, ArtifactSaved):
+            assert checkpoint.load(weights_file).epoch == only(EpochEnded, happened)[-1].epoch == event.epoch
         happened.append(event)
     assert only(ArtifactSaved, happened)
 

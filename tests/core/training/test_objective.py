@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.recipe import Penalties
-from core.training.objective import Tally, penalised, terms
+from core.training.objective import Tally, measure, penalised, terms
 
 
 def test_terms_by_hand() -> None:
@@ -43,8 +43,8 @@ def test_means_weigh_by_images_not_by_batches() -> None:
     tally = Tally()
     labels = torch.tensor([0, 0, 0])
     right, wrong = torch.tensor([[50.0, 0.0]] * 3), torch.tensor([[0.0, 50.0]])
-    tally.add(terms(right, labels, [], Penalties()), right, labels)
-    tally.add(terms(wrong, labels[:1], [], Penalties()), wrong, labels[:1])
+    tally.add(measure(terms(right, labels, [], Penalties()), right, labels), 3)
+    tally.add(measure(terms(wrong, labels[:1], [], Penalties()), wrong, labels[:1]), 1)
     assert tally.images == 4
     assert tally.mean().accuracy == pytest.approx(3 / 4)
     assert tally.mean().cross_entropy == pytest.approx(50 / 4)

@@ -1,0 +1,59 @@
+"""`python -m core pause|stop|resume RUN` and `work`: what one can ask of runs from anywhere."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from core.cli.commands import open_store
+from core.errors import NotNow
+from core.runs import worker
+from core.runs.launch import places
+from core.runs.recover import keep_going
+
+if TYPE_CHECKING:
+    from core.cli.commands import Commands
+
+
+def add_to(commands: "Commands") -> None:
+    """Declare the commands."""
+    for name, run, about in (
+        ("pause", pause, "lay a run aside after its current batch, or while it waits"),
+        ("stop", stop, "end a run after its current batch, or while it waits"),
+        ("resume", resume, "let a run go on where it was"),
+    ):
+        command = commands.add_parser(name, help=about)
+        command.add_argument("run", type=int, help="the number of a run")
+        command.set_defaults(command=run)
+        if run is resume:
+            command.add_argument("--epochs", type=int, help="how many in all, where it shall be more than before")
+    command = commands.add_parser("work", help="work off the queue here, until it is empty")
+    command.set_defaults(command=work)
+
+
+def pause(options: argparse.Namespace) -> None:
+    """Ask for a pause. Raises UnknownRun or NotNow."""
+    store = open_store()
+    if not store.run(options.run).live:
+        raise NotNow(f"Run {options.run} is {store.run(options.run).status}; only a run that goes or waits can pause.")
+    store.request_pause(options.run)
+
+
+def stop(options: argparse.Namespace) -> None:
+    """Ask for the end. Raises UnknownRun or NotNow."""
+    store = open_store()
+    known = store.run(options.run)
+    if not known.live and known.status != "paused":
+        raise NotNow(f"Run {options.run} is {known.status} already.")
+    store.request_stop(options.run)
+
+
+def resume(options: argparse.Namespace) -> None:
+    """Put a run into the queue again, and see that somebody works it off. Raises UnknownRun or NotNow."""
+    store = open_store()
+    store.resume(options.run, options.epochs)
+    keep_going(store)
+
+
+def work(_options: argparse.Namespace) -> None:
+    """Be a worker, at the first place that is free."""
+    for place in range(places()):
+        worker.main(place)

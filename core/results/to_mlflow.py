@@ -1,0 +1,67 @@
+"""A run in MLflow: its settings as parameters, its curves as metrics."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from core.errors import TrackerUnavailable
+from core.events import EpochEnded, Event, RunStopped, StepEnded
+from core.recipe import Recipe, flat_settings
+
+EXPERIMENT = "Thaw"
+AT_ONCE = 900
+"""Metrics in one request; MLflow takes 1000."""
+
+
+@contextmanager
+def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event], None]]:
+    """A tracker into the experiment "Thaw" at `uri`; without one, where MLflow's own settings say.
+
+    Raises TrackerUnavailable when the package is absent, or the server cannot be reached.
+    """
+    try:
+        from mlflow.entities import Metric, Param
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise TrackerUnavailable("MLflow's package is not installed; `pip install mlflow` and try again.") from error
+    client = MlflowClient(uri or None)
+    try:
+        known = client.get_experiment_by_name(EXPERIMENT)
+        experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT)
+        run = client.create_run(experiment, run_name=name).info.run_id
+        params = [Param(key, str(value)[:500]) for key, value in flat_settings(recipe).items()]
+        client.log_batch(run, params=params)
+    except (MlflowException, OSError) as error:
+        raise TrackerUnavailable(f"MLflow cannot be reached at {uri or 'its usual place'}: {error}") from error
+    pending: list[Metric] = []
+    status = "FINISHED"
+
+    def send() -> None:
+        while pending:
+            batch, pending[:] = pending[:AT_ONCE], pending[AT_ONCE:]
+            client.log_batch(run, metrics=batch)
+
+    def track(event: Event) -> None:
+        nonlocal status
+        now = int(time.time() * 1000)
+        match event:
+            case StepEnded():
+                pending.extend(Metric(f"step_{m}", value, now, event.step) for m, value in vars(event.metrics).items())
+            case EpochEnded():
+                parts = {"train": event.train} | ({"val": event.val} if event.val else {})
+                for part, metrics in parts.items():
+                    pending.extend(Metric(f"{part}_{m}", value, now, event.epoch) for m, value in vars(metrics).items())
+            case RunStopped():
+                status = "KILLED"
+        if len(pending) >= AT_ONCE:
+            send()
+
+    try:
+        yield track
+    except BaseException:
+        status = "FAILED"
+        raise
+    finally:
+        send()
+        client.set_terminated(run, status)

@@ -1,0 +1,63 @@
+"""Find runs whose worker is gone, and have them taken up again from their last checkpoint."""
+
+import platform
+import time
+
+import psutil
+
+from core.events import Notice
+from core.runs.launch import ensure_workers, identity_of
+from core.runs.run import ENDINGS, Run
+from core.runs.store import Store
+
+TRIES = 3
+"""How often a run is taken up again; whatever ends its worker each time will not stop doing so."""
+SILENCE = 60.0
+"""Seconds without a heartbeat after which a worker on another machine counts as gone."""
+
+AGAIN = "The process that trained this run was gone, without a word. Training goes on from the last checkpoint."
+LOST = (
+    f"The process that trained this run was ended from outside {TRIES + 1} times, or the machine ran out of memory. "
+    "Choose a smaller batch size or image size if it was memory, and resume it or train again."
+)
+
+
+def keep_going(store: Store) -> None:
+    """Recover what was lost, and see that somebody works on all that is to be done."""
+    for line in recover(store):
+        print(line, flush=True)
+    if waiting := store.waiting():
+        ensure_workers(len(waiting) + len(store.runs("running")))
+
+
+def recover(store: Store) -> list[str]:
+    """Deal with every lost run; returns a line about each for a log."""
+    return [line for run in store.runs("running") if is_lost(run) for line in _deal_with(store, run)]
+
+
+def is_lost(run: Run) -> bool:
+    """Whether nobody works any more on a run that is said to be running."""
+    if not run.worker:
+        return False
+    host, pid, _started = run.worker.rsplit("/", 2)
+    if host != platform.node():
+        return run.heartbeat is not None and time.time() - run.heartbeat > SILENCE
+    try:
+        process = psutil.Process(int(pid))
+        return process.status() == psutil.STATUS_ZOMBIE or identity_of(process) != run.worker
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _deal_with(store: Store, run: Run) -> list[str]:
+    lost = f"run {run.id}: its worker {run.worker} is gone"
+    if run.request:
+        store.end(run.id, ENDINGS[run.request])
+        return [f"{lost}; {ENDINGS[run.request]}, as was wished"]
+    if run.losses >= TRIES:
+        store.end(run.id, "failed", message=LOST)
+        return [f"{lost} for the {run.losses + 1}th time; failed"]
+    if not store.give_back(run):
+        return []
+    store.append(run.id, [Notice(AGAIN)])
+    return [f"{lost}; taken up again, {run.losses + 1} of {TRIES} times"]

@@ -1,0 +1,42 @@
+"""The setting THAW_TRACK: every run is told to other tools as it goes (`core.results.track`)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.errors import TrackerUnavailable
+from core.events import Event, Notice
+from core.results.track import Tracker, tracking
+from core.runs.run import Run
+from core.runs.store import Store
+
+
+@contextmanager
+def tracked(store: Store, run: Run) -> Iterator[Tracker]:
+    """A tracker to the places that THAW_TRACK names. What goes wrong there is a notice, and never ends the run."""
+    entered = False
+    try:
+        with tracking(os.environ.get("THAW_TRACK", ""), f"run-{run.id}", run.recipe) as track:
+            entered = True
+            yield _unfailing(track, store, run.id)
+    except TrackerUnavailable as error:
+        store.append(run.id, [Notice(f"The run is not logged as THAW_TRACK wishes. {error}")])
+        if not entered:
+            yield lambda _event: None
+
+
+def _unfailing(track: Tracker, store: Store, run: int) -> Tracker:
+    """`track` until it fails for the first time: servers and disks do, each in its own way."""
+    failed = False
+
+    def safely(event: Event) -> None:
+        nonlocal failed
+        if failed:
+            return
+        try:
+            track(event)
+        except Exception as error:
+            failed = True
+            store.append(run, [Notice(f"The run is no longer logged as THAW_TRACK wishes: {error}")])
+
+    return safely

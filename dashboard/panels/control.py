@@ -1,0 +1,103 @@
+"""What can be asked of a run in its present state: pause, stop, go on, another place in the queue."""
+
+import streamlit as st
+
+from core.errors import NotNow
+from core.runs.recover import keep_going
+from core.runs.run import Run
+from dashboard.parts import say
+from dashboard.services import store
+
+
+def show(run: Run) -> None:
+    """The buttons, in a row that is as wide as the place it gets."""
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        match run.status:
+            case "running":
+                _running(run)
+            case "queued":
+                _queued(run)
+            case "finished":
+                _finished(run)
+            case _:
+                _ended_early(run)
+
+
+def in_queue(run: Run) -> str:
+    """Where a queued run stands: "next in the queue", "3rd in the queue"."""
+    waiting = store().waiting()
+    place = waiting.index(run.id) if run.id in waiting else 0
+    return f"{ordinal(place + 1)} in the queue" if place else "next in the queue"
+
+
+def ordinal(number: int) -> str:
+    """1 → "1st", 12 → "12th"."""
+    teen = 10 <= number % 100 <= 20
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def _running(run: Run) -> None:
+    asked = run.request is not None
+    if st.button(
+        "Pausing …" if run.request == "pause" else "Pause",
+        icon=":material/pause_circle:",
+        disabled=asked,
+        help="Lays the run aside after the current batch; the next in the queue has its turn.",
+        key=f"pause-{run.id}",
+    ):
+        store().request_pause(run.id)
+        st.rerun(scope="fragment")
+    if st.button(
+        "Stopping …" if run.request == "stop" else "Stop",
+        icon=":material/stop_circle:",
+        disabled=asked,
+        help="Ends after the current batch and keeps what was learnt.",
+        key=f"stop-{run.id}",
+    ):
+        store().request_stop(run.id)
+        st.rerun(scope="fragment")
+
+
+def _queued(run: Run) -> None:
+    waiting = store().waiting()
+    if run.id not in waiting:
+        return
+    place = waiting.index(run.id)
+    for label, icon, to in (("Earlier", "arrow_upward", place - 1), ("Later", "arrow_downward", place + 1)):
+        if len(waiting) > 1 and st.button(
+            label, icon=f":material/{icon}:", disabled=not 0 <= to < len(waiting), key=f"{label}-{run.id}"
+        ):
+            store().move(run.id, to)
+            st.rerun(scope="fragment")
+    if st.button("Cancel", icon=":material/cancel:", help="Takes the run out of the queue.", key=f"cancel-{run.id}"):
+        store().request_stop(run.id)
+        st.rerun(scope="fragment")
+
+
+def _ended_early(run: Run) -> None:
+    if st.button(
+        "Resume",
+        icon=":material/play_circle:",
+        help="Goes on from where the run was, as if it had never been interrupted.",
+        key=f"resume-{run.id}",
+    ):
+        _resume(run, run.recipe.epochs)
+
+
+def _finished(run: Run) -> None:
+    with st.popover("Continue", icon=":material/play_circle:", help="Trains the same run for more epochs."):
+        more = st.number_input(
+            "More epochs", min_value=1, max_value=10_000, value=run.recipe.epochs, key=f"more-{run.id}"
+        )
+        if st.button("Continue", type="primary", key=f"continue-{run.id}"):
+            _resume(run, run.recipe.epochs + more)
+
+
+def _resume(run: Run, epochs: int) -> None:
+    try:
+        store().resume(run.id, epochs)
+    except NotNow as error:  # Somebody else was faster.
+        say("error", str(error))
+        return
+    keep_going(store())
+    st.rerun()

@@ -1,0 +1,70 @@
+"""Runs as tables: the history, and its CSV."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from core.recipe import flat_settings
+from core.runs.run import Run
+from dashboard.parts import backbone_of, optimizer_of, penalties_of, trainable_of
+
+STATUS = {
+    "queued": "⏳ queued",
+    "running": "▶ running",
+    "paused": "⏸ paused",
+    "finished": "✔ finished",
+    "failed": "✖ failed",
+    "stopped": "■ stopped",
+}
+
+
+def to_table(runs: list[Run]) -> pd.DataFrame:
+    """A row for each run, as the page shows it."""
+    return pd.DataFrame([_row(run) for run in runs])
+
+
+def _row(run: Run) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "★": "★" if run.starred else "",
+        "Status": STATUS[run.status],
+        "Name": run.name,
+        "Pictures": Path(run.recipe.data).name,
+        "Backbone": backbone_of(run.recipe),
+        "Trainable": trainable_of(run.recipe),
+        "Optimizer": optimizer_of(run.recipe),
+        "Penalties": penalties_of(run.recipe) or "–",
+        "Epochs": run.recipe.epochs,
+        "accuracy": None if run.best_accuracy is None else 100 * run.best_accuracy,
+        "seconds": run.seconds,
+        "created": run.created,
+        "Tags": list(run.tags),
+    }
+
+
+def to_csv(runs: list[Run]) -> bytes:
+    """A row for each run with all that the store knows of it, every setting a column; UTF-8 as Excel wants it."""
+    text: str = pd.DataFrame([_full_row(run) for run in runs]).to_csv(index=False)
+    return text.encode("utf-8-sig")
+
+
+def _full_row(run: Run) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "status": run.status,
+        "name": _harmless(run.name),
+        "note": _harmless(run.note),
+        "tags": _harmless(" ".join(run.tags)),
+        "starred": run.starred,
+        "created": run.created.isoformat() + "Z",
+        "seconds": run.seconds,
+        "best_epoch": run.best_epoch,
+        "best_accuracy": run.best_accuracy,
+        "message": run.message,
+        **{name: _harmless(value) for name, value in flat_settings(run.recipe).items()},
+    }
+
+
+def _harmless(value: object) -> object:
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV injection")."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,0 +1,161 @@
+"""A run belongs to the store: pause and resume, tabs that close, the queue, the history, comparisons."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.recipe import parse
+from core.runs.launch import ensure_workers
+from tests.browser.conftest import Dashboard, wait_for_points
+from tests.conftest import MakeFolder
+
+
+@pytest.fixture
+def data(make_folder: MakeFolder) -> Path:
+    return make_folder(size=64, a=12, b=12)
+
+
+def queue(dashboard: Dashboard, data: Path, **settings: Any) -> int:
+    small = {"data": str(data), "backbone": "squeezenet1_1", "image_size": 64, "batch_size": 6}
+    run = dashboard.store.queue(parse(small | settings))
+    ensure_workers()
+    return run
+
+
+def open_run(page: Page, dashboard: Dashboard, run: int) -> None:
+    page.goto(f"{dashboard.url}/?run={run}")
+    wait_for_points(page, 3)
+
+
+def points(page: Page) -> int:
+    found: int = page.evaluate("document.querySelector('.chart').data[0].x.length")
+    return found
+
+
+def finish(dashboard: Dashboard, page: Page, *runs: int) -> None:
+    """Until those runs have finished; the page is anything that can wait."""
+    for run in runs:
+        while dashboard.store.run(run).live:
+            page.wait_for_timeout(100)
+        assert dashboard.store.run(run).status == "finished"
+
+
+def test_pause_and_resume(page: Page, dashboard: Dashboard, data: Path) -> None:
+    run = queue(dashboard, data, epochs=3000)
+    open_run(page, dashboard, run)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused")).to_be_visible()
+    assert dashboard.store.run(run).status == "paused"
+    before = len(dashboard.store.steps(run))
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Training", exact=True)).to_be_visible()
+    wait_for_points(page, min(before + 10, 900))
+    page.get_by_role("button", name=re.compile("Stop$")).click()
+    expect(page.get_by_text("Stopped")).to_be_visible()
+    steps = dashboard.store.steps(run)[:, 0]
+    assert len(steps) > before
+    assert steps.tolist() == list(range(1, len(steps) + 1))
+
+
+def test_a_finished_run_can_be_continued(page: Page, dashboard: Dashboard, data: Path) -> None:
+    run = queue(dashboard, data, epochs=2)
+    finish(dashboard, page, run)
+    open_run(page, dashboard, run)
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("spinbutton", name="More epochs").fill("3")
+    page.get_by_role("spinbutton", name="More epochs").press("Enter")
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("epoch 5 of 5")).to_be_visible()
+    finish(dashboard, page, run)
+    assert dashboard.store.run(run).recipe.epochs == 5
+
+
+def test_a_closed_tab_and_a_reload_lose_nothing(page: Page, browser: Browser, dashboard: Dashboard, data: Path) -> None:
+    run = queue(dashboard, data, epochs=3000)
+    tab = browser.new_context().new_page()
+    open_run(tab, dashboard, run)
+    before = points(tab)
+    tab.context.close()
+    open_run(page, dashboard, run)
+    wait_for_points(page, min(before + 5, 900))
+    page.reload()
+    wait_for_points(page, min(before + 5, 900))
+    assert dashboard.store.run(run).status == "running"
+
+
+def test_the_queue_shows_places_and_changes_them(page: Page, dashboard: Dashboard, data: Path) -> None:
+    queue(dashboard, data, epochs=3000)
+    second, third = queue(dashboard, data, epochs=2), queue(dashboard, data, epochs=3)
+    page.goto(f"{dashboard.url}/?run={third}")
+    expect(page.get_by_text("2nd in the queue")).to_be_visible()
+    page.get_by_role("button", name="Earlier").click()
+    expect(page.get_by_text("next in the queue")).to_be_visible()
+    assert dashboard.store.waiting() == [third, second]
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("before training began")).to_be_visible()
+    assert dashboard.store.waiting() == [second]
+
+
+def tick(page: Page, *rows: int) -> None:
+    """Tick rows of the table of runs, from 0."""
+    table = page.get_by_test_id("stDataFrame")
+    expect(table).to_be_visible()
+    box = table.bounding_box()
+    assert box is not None
+    for row in rows:
+        page.mouse.click(box["x"] + 18, box["y"] + 52 + 35 * row)
+    expect(page.get_by_text(f"{len(rows)} ticked")).to_be_visible()
+
+
+def test_two_runs_are_compared_and_the_address_shows_it_to_others(
+    page: Page, browser: Browser, dashboard: Dashboard, data: Path
+) -> None:
+    first, second = queue(dashboard, data, epochs=4), queue(dashboard, data, epochs=4, optimizer={"name": "sgd"})
+    finish(dashboard, page, first, second)
+    page.get_by_role("link", name="Runs").click()
+    tick(page, 0, 1)
+    page.get_by_role("button", name="Compare").click()
+    address = re.compile(rf"compare\?runs={second}(,|%2C){first}$")
+    expect(page).to_have_url(address)
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    for one in (page, other):
+        expect(one.get_by_text("Settings")).to_be_visible()
+        one.wait_for_function(
+            """() => { const curves = [...document.querySelectorAll('.chart')].map(chart => chart.data ?? []);
+                       return curves.length === 2 && curves.every(c => c.length === 4 && c[3].x.length === 4); }"""
+        )
+        dashes = one.evaluate("document.querySelector('.chart').data.map(curve => curve.line.dash)")
+        assert dashes == ["dash", "solid"] * 2
+    other.context.close()
+
+
+def test_a_run_is_deleted_and_taken_back(page: Page, dashboard: Dashboard, data: Path) -> None:
+    run = queue(dashboard, data, epochs=1)
+    finish(dashboard, page, run)
+    page.get_by_role("link", name="Runs").click()
+    tick(page, 0)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name=f"Delete run {run}").click()
+    expect(page.get_by_text(f"Deleted: run {run}.")).to_be_visible()
+    assert dashboard.store.runs() == []
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    assert [one.id for one in dashboard.store.runs()] == [run]
+
+
+def test_a_run_gets_a_name_that_is_shown_as_text(page: Page, dashboard: Dashboard, data: Path) -> None:
+    run = queue(dashboard, data, epochs=1)
+    finish(dashboard, page, run)
+    page.get_by_role("link", name="Runs").click()
+    tick(page, 0)
+    page.get_by_role("button", name="Name and note").click()
+    page.get_by_role("textbox", name="Name", exact=True).fill("<b>bold</b> **star**")
+    page.get_by_role("button", name="Save").click()
+    while not dashboard.store.run(run).name:
+        page.wait_for_timeout(50)
+    open_run(page, dashboard, run)
+    expect(page.get_by_text("<b>bold</b> **star**")).to_be_visible()

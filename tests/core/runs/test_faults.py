@@ -1,0 +1,130 @@
+"""Memory, disk, pictures, database: each fault ends in the right state with advice, and nothing that was is lost."""
+
+import contextlib
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import RunFailed, StoreUnavailable
+from core.events import EpochEnded, StepEnded
+from core.runs import home
+from core.runs.advice import DISK_FULL, OUT_OF_MEMORY
+from core.runs.execute import execute, patiently
+from core.runs.launch import identity
+from core.runs.run import Run
+from core.runs.store import Store
+from tests.conftest import MakeFolder, small_recipe
+from tests.core.runs.processes import start
+
+FULL = Path("/dev/full")
+"""A file that is always on a full disk."""
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(home.database_url())
+
+
+def claimed(store: Store, data: Path, **settings: Any) -> Run:
+    return store.start(small_recipe(data, **settings), identity())
+
+
+def again(store: Store, run: int) -> Run:
+    """Resume a run and claim it."""
+    store.resume(run)
+    found = store.claim(identity())
+    assert found is not None
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_a_run_that_needs_too_much_memory_fails_and_the_next_one_has_its_turn(
+    store: Store, thaw_home: Path, make_folder: MakeFolder
+) -> None:
+    data = make_folder(a=40, b=40)
+    large = store.queue(small_recipe(data, trainable="all", image_size=448, batch_size=60))
+    small = store.queue(small_recipe(data, epochs=1))
+    process = start(thaw_home, memory=800_000_000)
+    process.join(120)
+    assert process.exitcode == 0
+    assert (store.run(large).status, store.run(large).message) == ("failed", OUT_OF_MEMORY)
+    assert store.run(small).status == "finished"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("file", ["model.safetensors", "resume.pt"])
+def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
+    store: Store, make_folder: MakeFolder, file: str
+) -> None:
+    run = claimed(store, make_folder(a=8, b=8))
+    blocked = home.run_folder(run.id) / f"{file}.partial"
+    blocked.symlink_to(FULL)
+    with pytest.raises(RunFailed, match="The disk is full"):
+        list(execute(store, run))
+    assert (store.run(run.id).status, store.run(run.id).message) == ("failed", DISK_FULL)
+    assert len(store.steps(run.id)) > 0
+    blocked.unlink()
+    list(execute(store, again(store, run.id)))
+    assert store.run(run.id).status == "finished"
+
+
+def test_a_picture_that_vanishes_is_named_and_the_run_goes_on_once_it_is_back(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.inputs.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("core.training.loop.AFTER_EPOCHS", 0.0)
+    data = make_folder(a=8, b=8)
+    whole, run = (claimed(store, data, trainable="all", epochs=4) for _ in range(2))
+    list(execute(store, whole))
+    picture, aside = data / "a" / "0.png", data.parent / "aside.png"
+    job = execute(store, run)
+    while not (isinstance(event := next(job), EpochEnded) and event.epoch == 2):
+        pass
+    picture.rename(aside)
+    with pytest.raises(RunFailed, match=r"0\.png is not there"):
+        list(job)
+    assert store.run(run.id).status == "failed"
+    aside.rename(picture)
+    list(execute(store, again(store, run.id)))
+    assert store.run(run.id).status == "finished"
+    assert store.steps(run.id).tolist() == store.steps(whole.id).tolist()
+
+
+def test_a_database_that_is_locked_for_a_while_costs_time_only(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8), epochs=4)
+    locked, released = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with contextlib.closing(sqlite3.connect(home.home() / "thaw.sqlite", timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locked.set()
+            released.wait(0.5)
+            other.rollback()
+
+    for event in execute(store, run):
+        if isinstance(event, StepEnded) and event.step == 3:
+            threading.Thread(target=lock).start()
+            assert locked.wait(10)
+    assert store.run(run.id).status == "finished"
+    assert store.steps(run.id)[:, 0].tolist() == list(range(1, 13))
+
+
+def test_a_store_that_cannot_be_written_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.runs.execute.TRY_AGAIN", 0.0)
+    answers = iter([StoreUnavailable("locked"), StoreUnavailable("locked"), "written"])
+
+    def write() -> str:
+        answer = next(answers)
+        if isinstance(answer, StoreUnavailable):
+            raise answer
+        return answer
+
+    assert patiently(write) == "written"
+    monkeypatch.setattr("core.runs.execute.PATIENCE", -1.0)
+    answers = iter([StoreUnavailable("locked")])
+    with pytest.raises(StoreUnavailable):
+        patiently(write)

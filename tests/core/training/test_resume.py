@@ -1,0 +1,164 @@
+"""A run that was interrupted ends like one that never was: the same losses, the same weights, bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.errors import BadCheckpoint
+from core.events import (
+    Checkpointing,
+    EpochEnded,
+    Event,
+    Progress,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    StepEnded,
+    StopRequested,
+)
+from core.recipe import Recipe
+from core.training import checkpoint
+from core.training.loop import train
+from tests.conftest import MakeFolder, small_recipe
+
+Moment = Callable[[Event], bool]
+
+
+def nth_step(number: int) -> Moment:
+    return lambda event: isinstance(event, StepEnded) and event.step == number
+
+
+def end_of_epoch(number: int) -> Moment:
+    return lambda event: isinstance(event, EpochEnded) and event.epoch == number
+
+
+def validating(event: Event) -> bool:
+    return isinstance(event, Progress) and event.stage == "Validating"
+
+
+class Runs:
+    """Trains in a folder of its own, in one go or interrupted."""
+
+    def __init__(self, folder: Path, features: Path | None) -> None:
+        folder.mkdir()
+        self.weights = folder / "model.safetensors"
+        self.resume = folder / "resume.pt"
+        self._features = features
+
+    def go(self, recipe: Recipe, until: Moment | None = None) -> list[Event]:
+        """What one sitting says."""
+        job = train(recipe, self.weights, self._features, self.resume)
+        said: list[Event] = []
+        for event in job:
+            said.append(event)
+            if until and until(event):
+                said += [job.throw(StopRequested()), *job]
+        return said
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The weights that were kept."""
+        return dict(checkpoint.load(self.weights).state)
+
+
+def losses(said: list[Event]) -> list[tuple[int, float]]:
+    return [(event.step, event.metrics.loss) for event in said if isinstance(event, StepEnded)]
+
+
+def epochs(said: list[Event]) -> list[tuple[Any, ...]]:
+    return [(event.epoch, event.train, event.val) for event in said if isinstance(event, EpochEnded)]
+
+
+WAYS = [
+    pytest.param({"optimizer": {"name": "sgd"}, "precision": "fp32"}, True, id="sgd-fp32-features"),
+    pytest.param({"optimizer": {"name": "adam"}, "precision": "bf16"}, True, id="adam-bf16-features"),
+    pytest.param({"optimizer": {"name": "adam"}, "precision": "fp32"}, False, id="adam-fp32"),
+    pytest.param({"optimizer": {"name": "sgd"}, "precision": "bf16", "trainable": "all"}, False, id="sgd-bf16-all"),
+    pytest.param({"augment": "standard", "views": 0, "penalties": {"l1": 1e-5}}, True, id="always-new-variations"),
+    pytest.param({"augment": "standard", "views": 3}, True, id="kept-variations"),
+    pytest.param({"augment": "flip", "views": 0, "optimizer": {"name": "sgd", "nesterov": True}}, False, id="flips"),
+]
+
+
+@pytest.mark.parametrize(("settings", "with_features"), WAYS)
+def test_an_interrupted_run_ends_like_one_that_was_not(
+    make_folder: MakeFolder, tmp_path: Path, settings: dict[str, Any], with_features: bool
+) -> None:
+    # MobileNetV2 has both what moves without gradients, BatchNorm, and what is random, dropout.
+    given = {"backbone": "mobilenet_v2", "trainable": ["stage7", "conv", "head"], "epochs": 4, **settings}
+    recipe = small_recipe(make_folder(a=10, b=10), **given)
+    features = tmp_path / "features" if with_features else None
+    whole, parts = Runs(tmp_path / "whole", features), Runs(tmp_path / "parts", features)
+    expected = whole.go(recipe)
+
+    said: list[Event] = []
+    for moment in (nth_step(2), validating, end_of_epoch(2), nth_step(11)):
+        sitting = parts.go(recipe, moment)
+        assert isinstance(sitting[-1], RunStopped)
+        said += sitting
+    last = parts.go(recipe)
+    said += last
+
+    assert losses(said) == losses(expected)
+    assert epochs(said) == epochs(expected)
+    assert isinstance(last[-1], RunFinished)
+    assert parts.state().keys() == whole.state().keys()
+    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+
+
+def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    data = make_folder(a=8, b=8)
+    short, long = (small_recipe(data, trainable="all", epochs=epochs) for epochs in (2, 4))
+    whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
+    expected, said = whole.go(long), [*parts.go(short), *parts.go(long)]
+    assert losses(said) == losses(expected)
+    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+
+
+def test_a_run_that_goes_on_says_how_much_is_done(make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = small_recipe(make_folder(a=8, b=8), epochs=3)
+    runs = Runs(tmp_path / "run", None)
+    first, second = runs.go(recipe, nth_step(5)), runs.go(recipe)
+    (began,) = [event for event in first if isinstance(event, RunStarted)]
+    (went_on,) = [event for event in second if isinstance(event, RunStarted)]
+    assert (began.epochs_done, began.steps_done) == (0, 0)
+    assert (went_on.epochs_done, went_on.steps_done) == (1, 5)
+    seconds = [event.seconds for event in (*first, *second) if isinstance(event, RunStopped | RunFinished)]
+    assert seconds[0] < seconds[1]
+
+
+def test_checkpoints_are_announced_before_they_are_made(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.loop.AMID_EPOCHS", 0.0)
+    recipe, runs = small_recipe(make_folder(a=8, b=8), epochs=1), Runs(tmp_path / "run", None)
+    announced: list[int] = []
+    for event in train(recipe, runs.weights, None, runs.resume):
+        if isinstance(event, Checkpointing):
+            kept = torch.load(runs.resume, weights_only=True) if announced else {"steps": 0}
+            assert kept["steps"] == (announced[-1] if announced else 0)
+            announced.append(event.steps)
+    assert announced == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_a_damaged_state_is_an_error_with_a_way_out(
+    make_folder: MakeFolder, tmp_path: Path, damage: bytes | None
+) -> None:
+    recipe, runs = small_recipe(make_folder(a=4, b=4), epochs=1), Runs(tmp_path / "run", None)
+    runs.go(recipe)
+    whole = runs.resume.read_bytes()
+    runs.resume.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    with pytest.raises(BadCheckpoint, match="as a new run"):
+        runs.go(recipe)
+
+
+def test_the_state_of_another_network_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    data, runs = make_folder(a=4, b=4), Runs(tmp_path / "run", None)
+    runs.go(small_recipe(data, epochs=1))
+    with pytest.raises(BadCheckpoint, match="as a new run"):
+        runs.go(small_recipe(data, epochs=1, trainable=["layer4", "head"]))

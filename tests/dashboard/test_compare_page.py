@@ -1,0 +1,38 @@
+"""The comparison, opened by its address."""
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from core.events import EpochEnded, Metrics
+from core.recipe import parse
+from core.runs.store import Store
+
+
+def open_compare(open_page: Callable[..., AppTest], runs: str) -> AppTest:
+    test = open_page(runs=runs)
+    return test.switch_page("views/compare.py").run()
+
+
+def finished(store: Store, **settings: object) -> int:
+    run = store.queue(parse({"data": "photos"} | settings))
+    store.append(run, [EpochEnded(1, Metrics(1, 1, 0, 0, 0.5), Metrics(1, 1, 0, 0, 0.75), 1.0, 1.0)])
+    store.end(run, "finished", seconds=1.0)
+    return run
+
+
+def test_with_fewer_than_two_runs_it_says_what_to_do(open_page: Callable[..., AppTest]) -> None:
+    test = open_compare(open_page, "")
+    assert not test.exception
+    assert "Choose two to eight runs" in test.info[0].value
+
+
+def test_the_address_names_the_runs(open_page: Callable[..., AppTest], store: Store) -> None:
+    first, second = finished(store), finished(store, epochs=3)
+    test = open_compare(open_page, f"{second},{first},99,nonsense")
+    assert not test.exception
+    assert test.multiselect[0].value == [second, first]
+    results, settings = (table.value for table in test.dataframe)
+    assert list(results["Run"]) == [second, first]
+    assert list(settings["Setting"]) == ["Epochs"]
+    assert any("There is no run 99 any more" in text.value for text in test.text)

@@ -1,0 +1,73 @@
+"""Runs held against each other: which curve is whose, what differs, who overfits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.events import EpochEnded, Metrics, RunStarted
+from core.recipe import parse
+from core.runs.store import Store
+from dashboard import comparison, history
+from dashboard.comparison import Told
+from dashboard.palette import RUNS
+
+STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
+
+
+def metrics(loss: float, accuracy: float) -> Metrics:
+    return Metrics(loss, loss, 0.0, 0.0, accuracy)
+
+
+def told(store: Store, *settings: dict[str, Any]) -> Told:
+    """Finished runs with those settings; validation is best at epoch 2."""
+    runs = [store.queue(parse({"data": "photos"} | one)) for one in settings]
+    for run in runs:
+        said = [
+            EpochEnded(1, metrics(1.0, 0.5), metrics(1.0, 0.4), 2.0, 1.0),
+            EpochEnded(2, metrics(0.5, 0.9), metrics(0.6, 0.7), 3.0, 1.0),
+            EpochEnded(3, metrics(0.2, 1.0), metrics(0.8, 0.6), 2.0, 1.0),
+        ]
+        store.append(run, [STARTED, *said])
+        store.end(run, "finished", seconds=7.5)
+    return [(store.run(run), history.read(store, run)) for run in runs]
+
+
+def test_each_run_has_a_colour_and_training_is_dashed(store: Store) -> None:
+    data = comparison.chart(told(store, {}, {"epochs": 3}), "accuracy", "epochs")["data"]
+    assert [(c["line"]["color"], c["line"]["dash"]) for c in data] == [
+        (RUNS[0], "dash"),
+        (RUNS[0], "solid"),
+        (RUNS[1], "dash"),
+        (RUNS[1], "solid"),
+    ]
+    assert (data[1]["x"], data[1]["y"]) == ([1, 2, 3], [0.4, 0.7, 0.6])
+    assert [c["showlegend"] for c in data] == [False, True, False, True]
+
+
+def test_by_seconds_the_epochs_lie_where_they_ended(store: Store) -> None:
+    data = comparison.chart(told(store, {}), "loss", "seconds")["data"]
+    assert data[1]["x"] == [2, 5, 7]
+
+
+def test_settings_that_differ_are_marked(store: Store) -> None:
+    runs = [run for run, _ in told(store, {}, {"optimizer": {"name": "sgd"}, "epochs": 3})]
+    table = comparison.settings_table(runs).set_index("Setting")
+    assert list(table.loc["Epochs"]) == ["10", "3", True]
+    assert list(table.loc["Backbone"]) == ["mobilenet_v2", "mobilenet_v2", False]
+    assert list(table.loc["Momentum"]) == ["–", "0.9", True]
+
+
+def test_results_are_those_of_the_best_epoch(store: Store) -> None:
+    row = comparison.results_table(told(store, {})).iloc[0]
+    assert (row["Best epoch"], row["Validation loss"], row["Seconds"]) == (2, 0.6, 7.5)
+    assert row["Validation accuracy"] == pytest.approx(70)
+    assert row["Generalisation gap"] == pytest.approx(20)
+    assert row["Trainable parameters"] == 10
+
+
+def test_a_run_that_has_said_nothing_yet_can_be_compared(store: Store) -> None:
+    run = store.run(store.queue(parse({"data": str(Path("photos"))})))
+    nothing: Told = [(run, history.read(store, run.id))]
+    assert all(curve["x"] == [] for curve in comparison.chart(nothing, "loss", "seconds")["data"])
+    assert comparison.results_table(nothing).iloc[0]["Validation loss"] is None

@@ -1,0 +1,103 @@
+"""Many sessions look at one run that trains on all cores: `python -m tests.load.many_eyes` from the project's root.
+
+Phases without and with the sessions take turns within the one run, so that a machine that gets slower does so in both.
+Bounded, and on this machine only.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median, quantiles
+
+from core.events import EpochEnded
+from core.runs.launch import ensure_workers
+from tests.benchmarks import job
+from tests.benchmarks.job import Job
+from tests.benchmarks.pictures import STAMPS
+from tests.browser.conftest import Dashboard
+from tests.load.eye import Seen, look
+
+REFRESH, SLOW_DOWN = 1.0, 0.05
+"""What is wanted at most: seconds of a refresh at the 95th percentile, and the share by which training slows down."""
+
+
+def main() -> None:
+    """Measure and print; ends with status 1 when something is not as wanted."""
+    parser = argparse.ArgumentParser(prog="python -m tests.load.many_eyes", description="Many look at one run.")
+    parser.add_argument("--sessions", type=int, default=30)
+    parser.add_argument("--phases", type=int, default=3, help="with the sessions, and as many without")
+    parser.add_argument("--epochs", type=int, default=8, help="of each phase")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="thaw-load-") as scratch:
+        sys.exit(asyncio.run(measure(Path(scratch), options.sessions, options.phases, options.epochs)))
+
+
+async def measure(home: Path, sessions: int, phases: int, epochs: int) -> int:
+    """The whole test on a dashboard of its own."""
+    os.environ |= {"THAW_HOME": str(home), "THAW_WORKER_IDLE": "0"}
+    dashboard = Dashboard(home)
+    dashboard.start()
+    try:
+        run = dashboard.store.queue(job.recipe(Job(folder=str(STAMPS), trainable="all", epochs=5000, image_size=96)))
+        ensure_workers()
+        await ended(dashboard, run, 3)
+        alone: list[float] = []
+        watched: list[float] = []
+        seen: list[Seen] = []
+        for _phase in range(phases):
+            alone += await phase(dashboard, run, epochs)
+            until = asyncio.Event()
+            group = [Seen() for _ in range(sessions)]
+            url = dashboard.url.replace("http", "ws")
+            eyes = [asyncio.create_task(look(url, run, until, one)) for one in group]
+            watched += await phase(dashboard, run, epochs)
+            until.set()
+            await asyncio.gather(*eyes)
+            seen += group
+        return report(alone, watched, seen, sessions)
+    finally:
+        dashboard.store.request_stop(run)
+        while dashboard.store.run(run).live:
+            await asyncio.sleep(0.1)
+        dashboard.stop()
+
+
+async def phase(dashboard: Dashboard, run: int, epochs: int) -> list[float]:
+    """Seconds of the next `epochs` epochs, the first of which does not count: something has just begun or ended."""
+    done = len(seconds(dashboard, run))
+    await ended(dashboard, run, done + epochs + 1)
+    return seconds(dashboard, run)[done + 1 :]
+
+
+async def ended(dashboard: Dashboard, run: int, epochs: int) -> None:
+    """Until so many epochs have ended."""
+    while len(seconds(dashboard, run)) < epochs:
+        assert dashboard.store.run(run).live, dashboard.store.run(run).message
+        await asyncio.sleep(0.5)
+
+
+def seconds(dashboard: Dashboard, run: int) -> list[float]:
+    """Of every epoch so far."""
+    return [event.seconds for _row, event in dashboard.store.events(run) if isinstance(event, EpochEnded)]
+
+
+def report(alone: list[float], watched: list[float], seen: list[Seen], sessions: int) -> int:
+    """Print the figures; how many of the three wishes are not met."""
+    refreshes = [second for one in seen for second in one.refreshes]
+    failures = [failure for one in seen for failure in one.failures]
+    if len(refreshes) < 2:
+        print("no session was ever refreshed")
+        return 1
+    slowest = quantiles(refreshes, n=20)[-1]
+    slow_down = median(watched) / median(alone) - 1
+    print(f"{sessions} sessions, {len(refreshes):,} refreshes, {len(failures)} failures {failures[:3]}")
+    print(f"refresh: median {median(refreshes):.3f} s, 95th percentile {slowest:.3f} s (at most {REFRESH} s wanted)")
+    print(f"epoch: {median(alone):.3f} s alone, {median(watched):.3f} s looked at: {slow_down:+.1%} ({SLOW_DOWN:.0%})")
+    return int(slowest > REFRESH) + int(bool(failures)) + int(slow_down > SLOW_DOWN)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,8 @@ OUT_OF_MEMORY = (
     "The machine ran out of memory. Choose a smaller batch size, a smaller image size, a smaller backbone, or fewer "
     "trainable blocks, and train again."
 )
+NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory")
+"""What torch and the operating systems say of it."""
 DISK_FULL = "The disk is full, so the run could not be kept. Free some space and train again."
 
 
@@ -18,7 +20,7 @@ def advice(error: BaseException) -> str:
     words = str(error).lower()
     if isinstance(error, ThawError):
         return str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in words:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(said in words for said in NO_MEMORY):
         return OUT_OF_MEMORY
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "no space left" in words:
         return DISK_FULL

@@ -19,8 +19,8 @@ else:
     _DETACHED = 0
 
 ROOT = Path(__file__).parents[2]
-_started: dict[int, subprocess.Popen[bytes]] = {}
-"""The newest worker that this process started for each place. It may not have reached it yet."""
+_started: dict[Path, subprocess.Popen[bytes]] = {}
+"""The newest worker that this process started for each place, by its lock. It may not have reached it yet."""
 
 
 def identity() -> str:
@@ -57,7 +57,8 @@ def ensure_workers(wanted: int = 1) -> None:
 
 def _is_coming(place: int) -> bool:
     """Asking after a child also lets it go: an ended one would stay as a zombie."""
-    return place in _started and _started[place].poll() is None
+    worker = _started.get(home.worker_lock(place))
+    return worker is not None and worker.poll() is None
 
 
 def _is_served(place: int) -> bool:
@@ -72,7 +73,7 @@ def _start_worker(place: int) -> None:
     """Start a worker that outlives this process; what it prints goes to THAW_HOME/worker.log."""
     card = {"CUDA_VISIBLE_DEVICES": str(place)} if graphics_cards() else {}
     with (home.home() / "worker.log").open("ab") as output:
-        _started[place] = subprocess.Popen(
+        _started[home.worker_lock(place)] = subprocess.Popen(
             [sys.executable, "-m", "core.runs.worker", str(place)],
             cwd=ROOT,
             env=card | os.environ,

@@ -41,6 +41,10 @@ class Store:
         with _in_words():
             self._engine = tables.connect(url)
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._engine.dispose()
+
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         with _in_words(), self._engine.begin() as connection:

@@ -138,7 +138,7 @@ def test_a_queued_run_says_what_it_waits_for(open_page: OpenPage, store: Store) 
     first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps")})) for _ in range(2))
     assert "Loading PyTorch" in str(open_page(run=str(first)).get("progress")[0].proto)
     store.claim(identity())
-    assert "Waiting for its turn" in str(open_page(run=str(second)).get("progress")[0].proto)
+    assert "Waiting: next in the queue" in str(open_page(run=str(second)).get("progress")[0].proto)
 
 
 def test_a_run_that_is_opened_brings_its_settings_and_edits_stay(open_page: OpenPage, store: Store) -> None:

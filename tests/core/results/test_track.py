@@ -31,11 +31,13 @@ def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     tell(f"tensorboard:{tmp_path}")
     written = accumulator.EventAccumulator(str(tmp_path / "run-7"))
     written.Reload()
-    assert [(s.step, s.value) for s in written.Scalars("step/loss")] == pytest.approx([(1, 1), (2, 0.5), (3, 1 / 3)])
+    assert [s.step for s in written.Scalars("step/loss")] == [1, 2, 3]
+    assert [s.value for s in written.Scalars("step/loss")] == pytest.approx([1, 1 / 2, 1 / 3])
     assert [(s.step, s.value) for s in written.Scalars("val/accuracy")] == [(1, 1.0)]
     assert [(s.step, s.value) for s in written.Scalars("train/loss")] == [(1, 0.5)]
 
 
+@pytest.mark.filterwarnings("ignore:.*:sqlalchemy.exc.SADeprecationWarning")  # MLflow's, not ours.
 def test_mlflow_reads_what_was_written(tmp_path: Path) -> None:
     tracking_of = pytest.importorskip("mlflow.tracking")
     uri = f"sqlite:///{(tmp_path / 'mlflow.sqlite').as_posix()}"

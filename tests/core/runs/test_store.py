@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +31,22 @@ def step(number: int) -> StepEnded:
 
 
 @pytest.fixture
-def store(database_url: str) -> Store:
-    return Store(database_url)
+def open_store(database_url: str) -> Iterator[Callable[[], Store]]:
+    """Opens the database anew, each time with a handle of its own."""
+    opened: list[Store] = []
+
+    def one_more() -> Store:
+        opened.append(Store(database_url))
+        return opened[-1]
+
+    yield one_more
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[[], Store]) -> Store:
+    return open_store()
 
 
 def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path, database_url: str) -> None:
@@ -77,12 +92,12 @@ def test_a_run_can_be_started_past_the_queue(store: Store) -> None:
     assert store.claim("another") is None
 
 
-def test_of_many_workers_each_gets_other_runs(store: Store, database_url: str) -> None:
+def test_of_many_workers_each_gets_other_runs(store: Store, open_store: Callable[[], Store]) -> None:
     queued = [store.queue(RECIPE) for _ in range(60)]
     claimed: list[Run] = []
 
     def work() -> None:
-        own = Store(database_url)
+        own = open_store()
         while own.waiting():
             if run := own.claim(threading.current_thread().name):
                 claimed.append(run)
@@ -162,11 +177,11 @@ def test_an_unknown_run_is_an_error_with_a_way_out(store: Store) -> None:
         store.run(7)
 
 
-def test_the_store_outlives_its_handles(database_url: str, tmp_path: Path) -> None:
-    run = Store(database_url).queue(RECIPE)
+def test_the_store_outlives_its_handles(open_store: Callable[[], Store], tmp_path: Path) -> None:
+    run = open_store().queue(RECIPE)
     artifact = ArtifactSaved(str(tmp_path), 1)
-    Store(database_url).append(run, [artifact])
-    assert [event for _, event in Store(database_url).events(run)] == [artifact]
+    open_store().append(run, [artifact])
+    assert [event for _, event in open_store().events(run)] == [artifact]
 
 
 def test_a_paused_run_waits_aside_and_comes_back_at_the_end(store: Store) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 
 from core.errors import RunFailed, StoreUnavailable
 from core.events import EpochEnded, StepEnded
 from core.runs import home
-from core.runs.advice import DISK_FULL, OUT_OF_MEMORY
+from core.runs.advice import DISK_FULL, OUT_OF_MEMORY, advice
 from core.runs.execute import execute, patiently
 from core.runs.launch import identity
 from core.runs.run import Run
@@ -56,12 +57,9 @@ def test_a_run_that_needs_too_much_memory_fails_and_the_next_one_has_its_turn(
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize("file", ["model.safetensors", "resume.pt"])
-def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
-    store: Store, make_folder: MakeFolder, file: str
-) -> None:
+def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(store: Store, make_folder: MakeFolder) -> None:
     run = claimed(store, make_folder(a=8, b=8))
-    blocked = home.run_folder(run.id) / f"{file}.partial"
+    blocked = home.run_folder(run.id) / "resume.pt.partial"
     blocked.symlink_to(FULL)
     with pytest.raises(RunFailed, match="The disk is full"):
         list(execute(store, run))
@@ -128,3 +126,8 @@ def test_a_store_that_cannot_be_written_is_tried_again(monkeypatch: pytest.Monke
     answers = iter([StoreUnavailable("locked")])
     with pytest.raises(StoreUnavailable):
         patiently(write)
+
+
+def test_a_full_disk_is_known_by_what_safetensors_says_of_it() -> None:
+    words = 'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })'
+    assert advice(SafetensorError(words)) == DISK_FULL

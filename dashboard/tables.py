@@ -9,9 +9,9 @@ from core.runs.run import Run
 from dashboard.parts import backbone_of, optimizer_of, penalties_of, trainable_of
 
 STATUS = {
-    "queued": "⏳ queued",
+    "queued": "○ queued",
     "running": "▶ running",
-    "paused": "⏸ paused",
+    "paused": "❚❚ paused",
     "finished": "✔ finished",
     "failed": "✖ failed",
     "stopped": "■ stopped",

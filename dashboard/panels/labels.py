@@ -34,13 +34,16 @@ def describe(chosen: list[Run]) -> None:
 def delete(chosen: list[Run]) -> None:
     """Into the bin, after a confirmation; a run that is at work or waits has to be stopped first."""
     ended = [run.id for run in chosen if not run.live]
-    with st.popover("Delete", icon=":material/delete:", disabled=not ended):
+    # Another key is another popover: it closes once the runs are gone.
+    key = f"delete-{'-'.join(map(str, ended))}"
+    with st.popover("Delete", icon=":material/delete:", disabled=not ended, key=key):
+        if not ended:
+            return
         runs = f"run {ended[0]}" if len(ended) == 1 else f"{len(ended)} runs"
         st.text(f"Delete {runs}, with curves and weights?\nFor an hour, this can be undone.")
         if st.button(f"Delete {runs}", type="primary", key="delete"):
             store().delete(ended)
             st.session_state["deleted runs"] = ended
-            st.session_state.pop("runs", None)
             st.rerun(scope="fragment")
 
 

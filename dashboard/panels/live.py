@@ -86,7 +86,7 @@ def _history(run_id: int) -> History:
 
 
 def _headline(run: Run) -> None:
-    title, buttons = st.columns([3, 1], vertical_alignment="center")
+    title, buttons = st.columns([5, 3], vertical_alignment="center")
     title.markdown(f"**Run {run.id}** · {plain(describe(run.recipe))}")
     with buttons:
         control.show(run)

@@ -112,9 +112,11 @@ def settings(table: pd.DataFrame) -> None:
     title.markdown(f"**Settings**: {differ} of {len(table)} differ" if differ else plain("All settings are the same."))
     if only.toggle("Only the differences", value=True, disabled=not differ, key="compare.only") and differ:
         table = table[table["differs"]]
-    marks = table["differs"]
     shown = table.drop(columns="differs")
-    styled = shown.style.apply(lambda row: [MARKED if marks[row.name] else ""] * len(row), axis=1)
+    # The first column names the setting, the second is the run that the others are held against.
+    styled = shown.style.apply(
+        lambda row: ["", "", *(MARKED if v != row.iloc[1] else "" for v in row.iloc[2:])], axis=1
+    )
     st.dataframe(styled, hide_index=True, height="content")
 
 

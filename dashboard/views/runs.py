@@ -48,9 +48,11 @@ def history() -> None:
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
         height="content" if len(listed) <= ROWS else 36 * ROWS,
-        key="runs",
+        key=table_key(),
         column_config={
-            "run": st.column_config.NumberColumn("Run", width="small"),
+            "run": st.column_config.NumberColumn("Run", width=60),
+            "★": st.column_config.TextColumn(width=40),
+            "Name": st.column_config.TextColumn(width="medium"),
             "accuracy": st.column_config.ProgressColumn(
                 "Best accuracy", min_value=0, max_value=100, format="%.1f %%", color="green"
             ),
@@ -63,12 +65,16 @@ def history() -> None:
 
 
 def still(found: dict[int, Run]) -> list[Run]:
-    """The runs to list. While some are ticked, the rows stay where they are: ticks belong to places in the table."""
+    """The runs to list. Ticks belong to places in the table: while there are some, every row stays in its place.
+
+    Where that cannot be, because a row is gone, the table is another one, without ticks.
+    """
     before: list[int] = st.session_state.get("runs listed", [])
-    if _selection("rows") and all(number in found for number in before):
+    if not _selection("rows"):
+        return list(found.values())
+    if all(number in found for number in before):
         return [found[number] for number in before]
-    if list(found) != before and _selection("rows"):
-        st.session_state.pop("runs", None)
+    st.session_state["runs table"] = st.session_state.get("runs table", 0) + 1
     return list(found.values())
 
 
@@ -79,9 +85,14 @@ def ticked(listed: list[Run]) -> list[Run]:
     return [listed[row] for row in sorted(_selection("rows")) if row < len(listed)]
 
 
+def table_key() -> str:
+    """The table's key, which changes when its ticks have lost their meaning."""
+    return f"runs-{st.session_state.get('runs table', 0)}"
+
+
 def _selection(kind: str) -> list:  # type: ignore[type-arg]
     """Positions in the table as it was drawn last."""
-    state = st.session_state.get("runs")
+    state = st.session_state.get(table_key())
     return list(state["selection"][kind]) if state else []
 
 

@@ -29,7 +29,7 @@ def test_every_run_is_listed_the_newest_first(open_page: Callable[..., AppTest],
     assert not test.exception
     table = test.dataframe[0].value
     assert list(table["run"]) == [2, 1]
-    assert list(table["Status"]) == ["✔ finished", "⏳ queued"]
+    assert list(table["Status"]) == ["✔ finished", "○ queued"]
     assert list(table["Backbone"]) == ["ResNet-18", "MobileNetV2"]
     assert list(table["Pictures"]) == ["photos", "photos"]
     assert list(table["Trainable"]) == ["head", "head"]

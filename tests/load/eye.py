@@ -8,8 +8,6 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-FAILED = (ForwardMsg.FINISHED_WITH_COMPILE_ERROR,)
-
 
 @dataclass
 class Seen:
@@ -35,7 +33,7 @@ async def look(url: str, run: int, until: asyncio.Event, seen: Seen) -> None:
 
 async def _listen(socket: ClientConnection, run: int, seen: Seen) -> None:
     """Take what the server sends; its orders to refresh are carried out one at a time, like in a browser."""
-    timers: dict[str, asyncio.Task[None]] = {}
+    timers: dict[tuple[str, float], asyncio.Task[None]] = {}
     asked: dict[str, float] = {}
     page = ""
 
@@ -52,23 +50,25 @@ async def _listen(socket: ClientConnection, run: int, seen: Seen) -> None:
             asked[fragment] = time.perf_counter()
             await socket.send(message.SerializeToString())
 
-    async for data in socket:
-        message = ForwardMsg()
-        message.ParseFromString(data if isinstance(data, bytes) else data.encode())
-        match message.WhichOneof("type"):
-            case "new_session":
-                page = message.new_session.page_script_hash
-                if not message.new_session.fragment_ids_this_run:
-                    for timer in timers.values():
-                        timer.cancel()
-                    timers.clear()
-            case "auto_rerun":
-                fragment = message.auto_rerun.fragment_id
-                if fragment not in timers:
-                    timers[fragment] = asyncio.create_task(refresh(fragment, message.auto_rerun.interval))
-            case "delta" if message.delta.new_element.WhichOneof("type") == "exception":
-                seen.failures.append(message.delta.new_element.exception.message)
-            case "script_finished":
-                now = time.perf_counter()
-                seen.refreshes += [now - at for at in asked.values()]
-                asked.clear()
+    try:
+        async for data in socket:
+            message = ForwardMsg()
+            message.ParseFromString(data if isinstance(data, bytes) else data.encode())
+            match message.WhichOneof("type"):
+                case "new_session":
+                    page = message.new_session.page_script_hash
+                case "auto_rerun":
+                    order = (message.auto_rerun.fragment_id, message.auto_rerun.interval)
+                    if order not in timers:  # The page has one part that refreshes itself.
+                        for timer in timers.values():
+                            timer.cancel()
+                        timers = {order: asyncio.create_task(refresh(*order))}
+                case "delta" if message.delta.new_element.WhichOneof("type") == "exception":
+                    seen.failures.append(message.delta.new_element.exception.message)
+                case "script_finished":
+                    now = time.perf_counter()
+                    seen.refreshes += [now - at for at in asked.values()]
+                    asked.clear()
+    finally:
+        for timer in timers.values():
+            timer.cancel()

@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.load.many_eyes", description="Many look at one run.")
     parser.add_argument("--sessions", type=int, default=30)
     parser.add_argument("--phases", type=int, default=3, help="with the sessions, and as many without")
-    parser.add_argument("--epochs", type=int, default=8, help="of each phase")
+    parser.add_argument("--epochs", type=int, default=40, help="of each phase")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="thaw-load-") as scratch:
         sys.exit(asyncio.run(measure(Path(scratch), options.sessions, options.phases, options.epochs)))
@@ -89,7 +89,7 @@ def report(alone: list[float], watched: list[float], seen: list[Seen], sessions:
     refreshes = [second for one in seen for second in one.refreshes]
     failures = [failure for one in seen for failure in one.failures]
     if len(refreshes) < 2:
-        print("no session was ever refreshed")
+        print(f"no session was ever refreshed {failures[:3]}")
         return 1
     slowest = quantiles(refreshes, n=20)[-1]
     slow_down = median(watched) / median(alone) - 1

@@ -28,8 +28,9 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         for one in runs:
             about = {"run": one.id, "status": one.status, "created": one.created.isoformat() + "Z"}
+            labels = {"name": one.name, "note": one.note, "tags": one.tags, "starred": one.starred}
             ending = {"best_epoch": one.best_epoch, "val_accuracy": one.best_accuracy, "seconds": one.seconds}
-            print(json.dumps(about | ending | {"message": one.message, "recipe": to_settings(one.recipe)}))
+            print(json.dumps(about | labels | ending | {"message": one.message, "recipe": to_settings(one.recipe)}))
         return
     columns = [Column(title, no_wrap=True) for title in ("run", "status", "backbone")]
     table = Table(*columns, "trainable", "optimizer", "best accuracy", "seconds")

@@ -19,7 +19,7 @@ REFRESH = (0.5, 1.0, 2.0, 4.0)
 """Seconds between two looks at the store: a long run is looked at less often, since drawing takes from training."""
 ENOUGH = 2.0
 """Seconds of steps after which the time that is left can be estimated."""
-LOOKS = 40
+LOOKS = 20
 """About how many looks a run should get at the least."""
 CHART_HEIGHT = 270
 """In pixels."""
@@ -36,8 +36,15 @@ def show(run_id: int) -> None:
         say("error", str(error))
         st.page_link("views/runs.py", label="All runs", icon=":material/history:")
         return
-    refresh = pace(_history(run_id)) if run.live else None
+    refresh = _refresh(run, _history(run_id))
     st.fragment(_view, run_every=refresh)(run_id, refresh)
+
+
+def _refresh(run: Run, said: History) -> float | None:
+    """Seconds between two looks; None for a run of which nothing is to come unless somebody here asks for it."""
+    if run.status == "paused":  # Another browser may resume it.
+        return REFRESH[-1]
+    return pace(said) if run.live else None
 
 
 def pace(said: History) -> float:
@@ -63,7 +70,7 @@ def _view(run_id: int, refresh: float | None) -> None:
         _charts(run_id, said)
     if said.started:
         st.caption(in_words(said.features, said.started, said.epochs))
-    if refresh != (pace(said) if run.live else None):
+    if refresh != _refresh(run, said):
         st.rerun()  # Draws the page once more, with another timer or without one.
 
 

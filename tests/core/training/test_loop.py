@@ -1,5 +1,6 @@
 """The loop on small pictures: what it learns, what it leaves alone, what it says, how it ends."""
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from core.events import (
     StopRequested,
 )
 from core.training import checkpoint
-from core.training.loop import train
+from core.training.loop import train, training_batches
 from core.training.setup import prepare
 from tests.conftest import MakeFolder, result_of, small_recipe
 
@@ -242,3 +243,22 @@ def test_a_run_is_described_by_its_recipe_alone(make_folder: MakeFolder, weights
     kept = checkpoint.load(weights_file)
     assert (kept.recipe, kept.classes) == (recipe, ("a", "b"))
     assert dataclasses.asdict(kept.preprocessing)["crop"] == 32
+
+
+def test_the_losses_are_those_of_a_plain_pytorch_loop(make_folder: MakeFolder, weights_file: Path) -> None:
+    recipe = small_recipe(
+        make_folder(a=8, b=8), trainable="all", precision="fp32", optimizer={"name": "sgd", "lr": 0.05}
+    )
+    setup = result_of(prepare(recipe, None))
+    network = copy.deepcopy(setup.inputs.network).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    expected = []
+    for epoch in (1, 2):
+        for (images,), labels in setup.inputs.training(training_batches(setup, epoch), epoch):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(network(images), labels)
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+    losses = [step.metrics.loss for step in only(StepEnded, list(train(recipe, weights_file)))]
+    assert losses == pytest.approx(expected, rel=1e-4)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from core.errors import TrackerUnavailable
-from core.events import EpochEnded, Event, RunStopped, StepEnded
+from core.events import Event, RunStopped
 from core.recipe import Recipe, flat_settings
+from core.results.measures import measures
 
 EXPERIMENT = "Thaw"
 AT_ONCE = 900
@@ -44,16 +45,10 @@ def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event],
 
     def track(event: Event) -> None:
         nonlocal status
-        now = int(time.time() * 1000)
-        match event:
-            case StepEnded():
-                pending.extend(Metric(f"step_{m}", value, now, event.step) for m, value in vars(event.metrics).items())
-            case EpochEnded():
-                parts = {"train": event.train} | ({"val": event.val} if event.val else {})
-                for part, metrics in parts.items():
-                    pending.extend(Metric(f"{part}_{m}", value, now, event.epoch) for m, value in vars(metrics).items())
-            case RunStopped():
-                status = "KILLED"
+        now, (at, values) = int(time.time() * 1000), measures(event)
+        pending.extend(Metric(name, value, now, at) for name, value in values.items())
+        if isinstance(event, RunStopped):
+            status = "KILLED"
         if len(pending) >= AT_ONCE:
             send()
 

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import TrackerUnavailable
-from core.events import EpochEnded, Event, StepEnded
+from core.events import Event
 from core.recipe import Recipe, to_settings
+from core.results.measures import measures
 
 
 @contextmanager
@@ -31,18 +32,9 @@ def to_tensorboard(name: str, recipe: Recipe, folder: str) -> Iterator[Callable[
     writer.add_text("recipe", f"```json\n{json.dumps(to_settings(recipe), indent=1)}\n```")
 
     def track(event: Event) -> None:
-        match event:
-            case StepEnded():
-                values = {f"step/{measure}": value for measure, value in vars(event.metrics).items()}
-                at = event.step
-            case EpochEnded():
-                parts = {"train": event.train} | ({"val": event.val} if event.val else {})
-                values = {f"{part}/{m}": value for part, metrics in parts.items() for m, value in vars(metrics).items()}
-                at = event.epoch
-            case _:
-                return
-        for measure, value in values.items():
-            writer.add_scalar(measure, value, at)
+        at, values = measures(event)
+        for name, value in values.items():
+            writer.add_scalar(name, value, at)
 
     try:
         yield track

@@ -1,5 +1,7 @@
 """What can be asked of a run in its present state: pause, stop, go on, another place in the queue."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from core.errors import NotNow
@@ -37,25 +39,11 @@ def ordinal(number: int) -> str:
 
 
 def _running(run: Run) -> None:
-    asked = run.request is not None
-    if st.button(
-        "Pausing …" if run.request == "pause" else "Pause",
-        icon=":material/pause_circle:",
-        disabled=asked,
-        help="Lays the run aside after the current batch; the next in the queue has its turn.",
-        key=f"pause-{run.id}",
-    ):
-        store().request_pause(run.id)
-        st.rerun(scope="fragment")
-    if st.button(
-        "Stopping …" if run.request == "stop" else "Stop",
-        icon=":material/stop_circle:",
-        disabled=asked,
-        help="Ends after the current batch and keeps what was learnt.",
-        key=f"stop-{run.id}",
-    ):
-        store().request_stop(run.id)
-        st.rerun(scope="fragment")
+    asked = run.request
+    explained = "Lays the run aside after the current batch; the next in the queue has its turn."
+    _button(run, "Pausing …" if asked == "pause" else "Pause", "pause_circle", store().request_pause, explained, asked)
+    explained = "Ends after the current batch and keeps what was learnt."
+    _button(run, "Stopping …" if asked == "stop" else "Stop", "stop_circle", store().request_stop, explained, asked)
 
 
 def _queued(run: Run) -> None:
@@ -63,14 +51,20 @@ def _queued(run: Run) -> None:
     if run.id not in waiting:
         return
     place = waiting.index(run.id)
-    for label, icon, to in (("Earlier", "arrow_upward", place - 1), ("Later", "arrow_downward", place + 1)):
-        if len(waiting) > 1 and st.button(
-            label, icon=f":material/{icon}:", disabled=not 0 <= to < len(waiting), key=f"{label}-{run.id}"
-        ):
-            store().move(run.id, to)
-            st.rerun(scope="fragment")
-    if st.button("Cancel", icon=":material/cancel:", help="Takes the run out of the queue.", key=f"cancel-{run.id}"):
-        store().request_stop(run.id)
+    if len(waiting) > 1:
+        first, last = place == 0, place == len(waiting) - 1
+        _button(run, "Earlier", "arrow_upward", lambda number: store().move(number, place - 1), disabled=first)
+        _button(run, "Later", "arrow_downward", lambda number: store().move(number, place + 1), disabled=last)
+    _button(run, "Cancel", "cancel", store().request_stop, "Takes the run out of the queue.")
+
+
+def _button(
+    run: Run, label: str, icon: str, ask: Callable[[int], None], help: str | None = None, disabled: object = False
+) -> None:
+    """A button that asks something of the store about this run."""
+    key = f"{icon}-{run.id}"
+    if st.button(label, icon=f":material/{icon}:", help=help, disabled=bool(disabled), key=key):
+        ask(run.id)
         st.rerun(scope="fragment")
 
 

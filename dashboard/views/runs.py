@@ -1,5 +1,7 @@
 """The history: every run there is, to be found again, compared, labelled, tidied up. A click opens one."""
 
+from typing import Any, Literal
+
 import streamlit as st
 
 from core.runs.recover import keep_going
@@ -34,11 +36,12 @@ def main() -> None:
 def history() -> None:
     """Filters, what can be done with the ticked runs, and the table, as they are now."""
     keep_going(store())
-    wanted = choose(store().runs())
-    found = {run.id: run for run in store().runs() if passes(run, wanted)}
+    open_clicked()
+    runs = store().runs()
+    wanted = choose(runs)
+    found = {run.id: run for run in runs if passes(run, wanted)}
     listed = still(found)
-    chosen = ticked(listed)
-    toolbar(chosen, list(found.values()))
+    toolbar([listed[row] for row in sorted(_selection("rows"))], list(found.values()))
     if not listed:
         st.info("No run matches; take something out of the search above.", icon=":material/filter_alt_off:")
         return
@@ -78,11 +81,11 @@ def still(found: dict[int, Run]) -> list[Run]:
     return list(found.values())
 
 
-def ticked(listed: list[Run]) -> list[Run]:
-    """The ticked runs, the newest first; a click on a cell opens its run instead."""
+def open_clicked() -> None:
+    """Open the run whose cell was clicked."""
     if cells := _selection("cells"):
-        st.switch_page("views/train.py", query_params={"run": str(listed[cells[0][0]].id)})
-    return [listed[row] for row in sorted(_selection("rows")) if row < len(listed)]
+        number = st.session_state["runs listed"][cells[0][0]]
+        st.switch_page("views/train.py", query_params={"run": str(number)})
 
 
 def table_key() -> str:
@@ -90,7 +93,7 @@ def table_key() -> str:
     return f"runs-{st.session_state.get('runs table', 0)}"
 
 
-def _selection(kind: str) -> list:  # type: ignore[type-arg]
+def _selection(kind: Literal["rows", "cells"]) -> list[Any]:
     """Positions in the table as it was drawn last."""
     state = st.session_state.get(table_key())
     return list(state["selection"][kind]) if state else []

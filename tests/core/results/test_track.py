@@ -48,12 +48,12 @@ def test_mlflow_reads_what_was_written(tmp_path: Path) -> None:
     assert (run.info.run_name, run.info.status) == ("run-7", "FINISHED")
     assert run.data.params["optimizer.lr"] == "0.01"
     assert run.data.params["trainable"] == "stage7 head"
-    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "step_accuracy")] == [
+    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "step/accuracy")] == [
         (1, 0.25),
         (2, 0.5),
         (3, 0.75),
     ]
-    assert run.data.metrics["val_loss"] == 0.25
+    assert run.data.metrics["val/loss"] == 0.25
 
 
 @pytest.mark.parametrize(("places", "package"), [("tensorboard:logs", "tensorboard"), ("mlflow", "mlflow")])

@@ -9,6 +9,7 @@
     ├── Diverged            the loss became infinite or not a number
     ├── UnknownRun          no run has that number
     ├── NotNow              a run is in no state for what was asked of it
+    ├── TakenOver           a run that another process has taken up meanwhile
     ├── TrackerUnavailable  TensorBoard or MLflow cannot be told of a run
     ├── StoreUnavailable    the database of runs cannot be reached, or is locked, or its disk is full
     └── RunFailed           a run ended early; the store has its sentence and the traceback
@@ -70,6 +71,10 @@ class UnknownRun(ThawError):
 
 class NotNow(ThawError):
     """Something asked of a run that its present state does not allow."""
+
+
+class TakenOver(ThawError):
+    """A run that this process worked on, and that another one has taken up meanwhile."""
 
 
 class TrackerUnavailable(ThawError):

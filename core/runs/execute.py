@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from core.check import check
-from core.errors import RunFailed, StoreUnavailable
+from core.errors import RunFailed, StoreUnavailable, TakenOver
 from core.events import ArtifactSaved, EpochEnded, Event, Progress, RunFinished, RunStopped, StepEnded, StopRequested
 from core.recipe import to_settings, to_toml
 from core.runs import home
@@ -37,7 +37,8 @@ def execute(store: Store, run: Run) -> Iterator[Event]:
     """Train `run`, which the caller has claimed, from where it was left; each event is in the store soon after.
 
     Raises RunFailed, with a sentence for the person, once the store has that sentence and the traceback; or
-    StoreUnavailable, when it could not be written for PATIENCE seconds: the run can then be taken up again.
+    StoreUnavailable, when it could not be written for PATIENCE seconds: the run can then be taken up again; or
+    TakenOver, when that has happened already, because this process was not heard of for long.
     """
     begin = time.monotonic()
     try:
@@ -45,7 +46,7 @@ def execute(store: Store, run: Run) -> Iterator[Event]:
             for event in _recorded(store, run):
                 track(event)
                 yield event
-    except StoreUnavailable:
+    except (StoreUnavailable, TakenOver):
         raise
     except Exception as error:
         message, details = advice(error), traceback.format_exc()
@@ -68,14 +69,14 @@ def _recorded(store: Store, run: Run) -> Iterator[Event]:
         yield event
         wanted = None
         if not isinstance(event, FREQUENT) or time.monotonic() - written > FLUSH_EVERY:
-            wanted = patiently(partial(store.append, run.id, pending))
+            wanted = patiently(partial(store.append, run.id, pending, run.worker))
             pending, written = [], time.monotonic()
         if wanted and not granted:
             granted = wanted
             event = job.throw(StopRequested())
         else:
             event = next(job)
-    patiently(partial(store.append, run.id, [*pending, event]))
+    patiently(partial(store.append, run.id, [*pending, event], run.worker))
     status = ENDINGS[granted] if granted and isinstance(event, RunStopped) else "finished"
     patiently(partial(store.end, run.id, status, seconds=event.seconds))
     yield event

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from core import events
-from core.errors import NotNow, StoreUnavailable, UnknownRun
+from core.errors import NotNow, StoreUnavailable, TakenOver, UnknownRun
 from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded
 from core.recipe import Recipe, parse, to_settings
 from core.runs import tables
@@ -78,8 +78,11 @@ class Store:
             row = connection.execute(update.returning(*_runs.c)).mappings().one_or_none()
         return _run(row) if row else None
 
-    def append(self, run: int, happened: Sequence[Event]) -> Request | None:
-        """Write down what happened, in one transaction; returns what somebody wants of the run by now."""
+    def append(self, run: int, happened: Sequence[Event], worker: str | None = None) -> Request | None:
+        """Write down what happened, in one transaction; returns what somebody wants of the run by now.
+
+        Raises TakenOver, and writes nothing, when `worker` is given and no longer has the run.
+        """
         steps = [_step_row(run, event) for event in happened if isinstance(event, StepEnded)]
         with self._transaction() as connection:
             for event in happened:
@@ -93,8 +96,12 @@ class Store:
                     connection.execute(sa.insert(_events), row)
                 if isinstance(event, EpochEnded):
                     connection.execute(_note_best(run, event))
-            update = sa.update(_runs).where(_runs.c.id == run).values(progress=_last_progress(happened))
-            return _run(connection.execute(update.returning(*_runs.c)).mappings().one()).request
+            own = sa.true() if worker is None else sa.and_(_HELD, _runs.c.worker == worker)
+            update = sa.update(_runs).where(_runs.c.id == run, own).values(progress=_last_progress(happened))
+            found = connection.execute(update.returning(*_runs.c)).mappings().one_or_none()
+            if found is None:
+                raise TakenOver(f"Run {run} was taken up by another process, because this one was not heard of.")
+            return _run(found).request
 
     def beat(self, run: int, worker: str) -> bool:
         """Say that `worker` is at work on the run; False when the run is no longer its own."""

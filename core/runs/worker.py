@@ -15,7 +15,7 @@ import traceback
 import psutil
 from filelock import FileLock, Timeout
 
-from core.errors import RunFailed
+from core.errors import RunFailed, TakenOver
 from core.runs import home
 from core.runs.launch import identity
 from core.runs.recover import recover
@@ -85,7 +85,7 @@ def work_on(store: Store, run: Run) -> None:
     try:
         for _event in execute(store, run):
             pass
-    except RunFailed:
+    except (RunFailed, TakenOver):
         traceback.print_exc()
     give_back()
     print(f"run {run.id}: {store.run(run.id).status}", flush=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NotNow, StoreUnavailable, UnknownRun
+from core.errors import NotNow, StoreUnavailable, TakenOver, UnknownRun
 from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, RunStarted, StepEnded
 from core.recipe import parse, to_settings
 from core.runs.run import STEP_COLUMNS, Run
@@ -239,6 +239,10 @@ def test_only_the_worker_that_has_a_run_is_heard(store: Store) -> None:
     store.claim("me")
     assert store.beat(run, "me")
     assert not store.beat(run, "another")
+    store.append(run, [step(1)], "me")
+    with pytest.raises(TakenOver, match="taken up by another process"):
+        store.append(run, [step(2)], "another")
+    assert store.steps(run)[:, 0].tolist() == [1]
     store.end(run, "finished")
     assert not store.beat(run, "me")
 

@@ -1,6 +1,6 @@
 """What a run has said so far, read from the store and sorted by kind."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,14 @@ class History:
 
 
 def read(store: Store, run: int, known: History | None = None) -> History:
-    """The history of `run` as it is now; only what is not `known` yet is read.
+    """The history of `run` as it is now; only what is not `known` yet is read."""
+    said = outline(store, run, known)
+    new = store.steps(run, after=said.last_step)
+    return replace(said, steps=np.concatenate([said.steps, new])) if len(new) else said
+
+
+def outline(store: Store, run: int, known: History | None = None) -> History:
+    """The same without new steps, of which a run may have a hundred thousand.
 
     A run that was interrupted repeats some of what it had said: the last word counts, but for the first pass through
     the frozen part.
@@ -54,12 +61,11 @@ def read(store: Store, run: int, known: History | None = None) -> History:
     rows = store.events(run, after=known.last_event)
     events = [event for _, event in rows]
     ended = [event for event in events if isinstance(event, EpochEnded)]
-    new = store.steps(run, after=known.last_step)
-    return History(
+    return replace(
+        known,
         started=next((event for event in reversed(events) if isinstance(event, RunStarted)), known.started),
         features=known.features or next((event for event in events if isinstance(event, FeaturesReady)), None),
         notices=tuple(dict.fromkeys((*known.notices, *(e.text for e in events if isinstance(e, Notice))))),
         epochs=tuple({epoch.epoch: epoch for epoch in (*known.epochs, *ended)}.values()),
-        steps=np.concatenate([known.steps, new]) if len(new) else known.steps,
         last_event=rows[-1][0] if rows else known.last_event,
     )

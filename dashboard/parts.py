@@ -34,6 +34,11 @@ def say(kind: Literal["error", "notice"], text: str) -> None:
         st.text(text)
 
 
+def run_number(text: str) -> int | None:
+    """The run that a word of the address names; None for anything that no run's number can be."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
 def short(count: int) -> str:
     """A count in three digits: 6,405 → "6.4 k", 2223872 → "2.2 M"."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -139,8 +139,9 @@ class Store:
     def _request(self, run: int, at_once: Status, of: Sequence[Status], **wish: bool) -> None:
         this = sa.update(_runs).where(_runs.c.id == run)
         with self._transaction() as connection:
-            connection.execute(this.where(_HELD).values(**wish))
+            # In this order: a run that is claimed in between is then held, and hears of the wish.
             connection.execute(this.where(_runs.c.status.in_(of)).values(status=at_once))
+            connection.execute(this.where(_HELD).values(**wish))
 
     def resume(self, run: int, epochs: int | None = None) -> None:
         """Put a run that is not live at the end of the queue again, to go on from where it was.

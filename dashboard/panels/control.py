@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.errors import NotNow
+from core.errors import ThawError
 from core.runs.recover import keep_going
 from core.runs.run import Run
 from dashboard.parts import say
@@ -90,7 +90,7 @@ def _finished(run: Run) -> None:
 def _resume(run: Run, epochs: int) -> None:
     try:
         store().resume(run.id, epochs)
-    except NotNow as error:  # Somebody else was faster.
+    except ThawError as error:  # Somebody else was faster, or it would be too many epochs.
         say("error", str(error))
         return
     keep_going(store())

@@ -8,7 +8,7 @@ from core.runs.run import Run
 from dashboard import comparison, history
 from dashboard.comparison import Axis, Told
 from dashboard.components.live_chart import live_chart
-from dashboard.parts import describe, plain, say
+from dashboard.parts import describe, plain, run_number, say
 from dashboard.services import saying_trouble, store
 
 REFRESH = 2.0
@@ -35,7 +35,8 @@ def main() -> None:
 
 def chosen() -> list[int]:
     """The runs of the address, which the person can change here."""
-    named = [int(word) for word in st.query_params.get("runs", "").split(",") if word.isdecimal()]
+    words = st.query_params.get("runs", "").split(",")
+    named = [number for number in map(run_number, words) if number is not None]
     there = {run.id: run for run in store().runs()}
     for number in (number for number in named if number not in there):
         say("notice", f"There is no run {number} any more.")
@@ -66,7 +67,9 @@ def found(numbers: list[int]) -> list[Run]:
 @saying_trouble()
 def show(numbers: list[int], live: bool) -> None:
     """Everything about the runs as they are now."""
-    told: Told = [(run, history.read(store(), run.id)) for run in found(numbers)]
+    if len(found(numbers)) < 2:
+        st.rerun()  # The others were deleted meanwhile; the whole page says what to do.
+    told: Told = [(run, history.outline(store(), run.id)) for run in found(numbers)]
     axes: tuple[Axis, ...] = ("epochs", "seconds")
     axis = st.segmented_control("Curves by", axes, default="epochs", key="compare.axis", required=True)
     curves(told, axis)

@@ -15,7 +15,7 @@ from dashboard import draft
 from dashboard.cost import cost
 from dashboard.faults import in_words
 from dashboard.panels import backbone, course, live, network, optimizer, pictures
-from dashboard.parts import say
+from dashboard.parts import run_number, say
 from dashboard.services import store
 
 DOUBLE_CLICK = 1.5
@@ -66,8 +66,8 @@ def opened_run() -> int | None:
     A run that this session has not shown before brings its settings along: the network above the curves is its own.
     """
     last: int | None = st.session_state.get("shown run")
-    number = st.query_params.get("run", "")
-    shown = int(number) if number.isdecimal() else last
+    named = run_number(st.query_params.get("run", ""))
+    shown = last if named is None else named
     if shown is None:
         return None
     if shown != last:

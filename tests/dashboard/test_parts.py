@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from dashboard.parts import JOINER, duration, percent, plain, short
+from dashboard.parts import JOINER, duration, percent, plain, run_number, short
 
 
 @pytest.mark.parametrize("text", ["birds", "Füchse 🦊", "stage 7"])
@@ -38,3 +38,7 @@ def test_percent() -> None:
 )
 def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_only_what_can_be_a_runs_number_is_one() -> None:
+    assert [run_number(text) for text in ("7", "", "-1", "x", "1.5", "9" * 5000)] == [7, None, None, None, None, None]

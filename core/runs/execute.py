@@ -10,7 +10,17 @@ from typing import TypeVar
 
 from core.check import check
 from core.errors import RunFailed, StoreUnavailable, TakenOver
-from core.events import ArtifactSaved, EpochEnded, Event, Progress, RunFinished, RunStopped, StepEnded, StopRequested
+from core.events import (
+    ArtifactSaved,
+    EpochEnded,
+    Event,
+    Progress,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    StepEnded,
+    StopRequested,
+)
 from core.recipe import to_settings, to_toml
 from core.runs import home
 from core.runs.advice import advice
@@ -58,6 +68,10 @@ def execute(store: Store, run: Run) -> Iterator[Event]:
 
 def _recorded(store: Store, run: Run) -> Iterator[Event]:
     recipe = check(to_settings(run.recipe))
+    if not any(isinstance(event, RunStarted) for _, event in store.events(run.id)):
+        # Files that are there all the same are another database's: a run says so before it keeps anything.
+        for file in (home.resume_file(run.id), home.weights_file(run.id)):
+            file.unlink(missing_ok=True)
     (home.run_folder(run.id) / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
     job = train(recipe, home.weights_file(run.id), home.features_folder(), home.resume_file(run.id))
     pending: list[Event] = []

@@ -40,15 +40,20 @@ def chosen() -> list[int]:
     there = {run.id: run for run in store().runs()}
     for number in (number for number in named if number not in there):
         say("notice", f"There is no run {number} any more.")
+    # An address that is not what this page wrote was opened by somebody.
+    is_opened = named != st.session_state.get("compare.named") or "compare.runs" not in st.session_state
+    wanted = named if is_opened else st.session_state["compare.runs"]
+    st.session_state["compare.runs"] = [number for number in dict.fromkeys(wanted) if number in there][:MOST]
     numbers = st.multiselect(
         "Runs",
         list(there),
-        [number for number in dict.fromkeys(named) if number in there][:MOST],
+        key="compare.runs",
         format_func=lambda number: f"Run {number} · {there[number].name or describe(there[number].recipe)}",
         max_selections=MOST,
         label_visibility="collapsed",
         placeholder="Choose runs",
     )
+    st.session_state["compare.named"] = numbers
     st.query_params["runs"] = ",".join(str(number) for number in numbers)
     return numbers
 

@@ -36,3 +36,13 @@ def test_the_address_names_the_runs(open_page: Callable[..., AppTest], store: St
     assert list(results["Run"]) == [second, first]
     assert list(settings["Setting"]) == ["Epochs"]
     assert any("There is no run 99 any more" in text.value for text in test.text)
+
+
+def test_the_selection_can_be_changed_again_and_again(open_page: Callable[..., AppTest], store: Store) -> None:
+    runs = [finished(store) for _ in range(4)]
+    test = open_compare(open_page, f"{runs[0]},{runs[1]}")
+    for count in (3, 4):
+        test.multiselect[0].set_value(runs[:count]).run()
+        assert not test.exception
+        assert test.multiselect[0].value == runs[:count]
+        assert list(test.dataframe[0].value["Run"]) == runs[:count]

@@ -203,3 +203,12 @@ def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder
     for _ in range(3):
         ensure_workers()
     assert len({wait_until_ended(store, run).worker for run in queued}) == 1
+
+
+def test_files_of_another_database_are_not_resumed_from(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = small_recipe(make_folder(a=8, b=8))
+    list(execute(store, store.start(recipe, identity())))
+    other = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    run = other.start(recipe, identity())
+    list(execute(other, run))
+    assert len(other.steps(run.id)) == len(store.steps(run.id)) > 0

@@ -32,8 +32,9 @@ def add_to(commands: "Commands") -> None:
 def pause(options: argparse.Namespace) -> None:
     """Ask for a pause. Raises UnknownRun or NotNow."""
     store = open_store()
-    if not store.run(options.run).live:
-        raise NotNow(f"Run {options.run} is {store.run(options.run).status}; only a run that goes or waits can pause.")
+    known = store.run(options.run)
+    if not known.live:
+        raise NotNow(f"Run {options.run} is {known.status}; only a run that goes or waits can pause.")
     store.request_pause(options.run)
 
 

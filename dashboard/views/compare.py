@@ -72,16 +72,17 @@ def found(numbers: list[int]) -> list[Run]:
 @saying_trouble()
 def show(numbers: list[int], live: bool) -> None:
     """Everything about the runs as they are now."""
-    if len(found(numbers)) < 2:
+    runs = found(numbers)
+    if len(runs) < 2:
         st.rerun()  # The others were deleted meanwhile; the whole page says what to do.
-    told: Told = [(run, history.outline(store(), run.id)) for run in found(numbers)]
+    told: Told = [(run, history.outline(store(), run.id)) for run in runs]
     axes: tuple[Axis, ...] = ("epochs", "seconds")
     axis = st.segmented_control("Curves by", axes, default="epochs", key="compare.axis", required=True)
     curves(told, axis)
     st.markdown("**Results**, at the epoch of the lowest validation loss")
     results(comparison.results_table(told))
-    settings(comparison.settings_table([run for run, _ in told]))
-    if live and not any(run.live for run, _ in told):
+    settings(comparison.settings_table(runs))
+    if live and not any(run.live for run in runs):
         st.rerun()  # Once more, without the timer.
 
 

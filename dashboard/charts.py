@@ -30,13 +30,13 @@ def loss_chart(history: History) -> Figure:
     on = [name for name in ("l1", "l2") if history.last_step and history.column(name)[-1]]
     if on:
         traces += [_term(history, name) for name in ("cross_entropy", *on)] + [_validated_cross_entropy(history)]
-    return {"data": traces, "layout": _layout(history, "Loss", {"rangemode": "tozero"})}
+    return {"data": traces, "layout": _by_epoch(history, "Loss", {"rangemode": "tozero"})}
 
 
 def accuracy_chart(history: History) -> Figure:
     """Share of pictures named rightly, by step and by epoch, in training and validation."""
-    layout = _layout(history, "Accuracy", {"range": [0, 1.02], "tickformat": ".0%"})
-    return {"data": _curves(history, "accuracy", "%{y:.1%}"), "layout": layout}
+    axis = {"range": [0, 1.02], "tickformat": ".0%"}
+    return {"data": _curves(history, "accuracy", "%{y:.1%}"), "layout": _by_epoch(history, "Accuracy", axis)}
 
 
 def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]:
@@ -96,15 +96,23 @@ def _validated_cross_entropy(history: History) -> dict[str, Any]:
     }
 
 
-def _layout(history: History, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
-    """With two legends of a row each, since one that wraps in mid-run would move the axes: the terms' lies below."""
-    epochs = history.started.epochs if history.started else 10
+def layout(title: str, x_axis: dict[str, Any], y_axis: dict[str, Any]) -> dict[str, Any]:
+    """The title at the left, the legend above the curves at the right."""
     return {
         "title": {"text": title, "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
-        "xaxis": {"title": {"text": "epoch"}, "range": [0, epochs * 1.02], "rangemode": "tozero"},
+        "xaxis": x_axis,
         "yaxis": y_axis,
         "showlegend": True,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    }
+
+
+def _by_epoch(history: History, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
+    """With two legends of a row each, since one that wraps in mid-run would move the axes: the terms' lies below."""
+    epochs = history.started.epochs if history.started else 10
+    x_axis = {"title": {"text": "epoch"}, "range": [0, epochs * 1.02], "rangemode": "tozero"}
+    return {
+        **layout(title, x_axis, y_axis),
         "legend2": {"orientation": "h", "y": -0.15, "yanchor": "top", "x": 0, "xanchor": "left"},
     }
 

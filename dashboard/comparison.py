@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.recipe import flat_settings
 from core.runs.run import Run
-from dashboard.charts import Figure, shortened
+from dashboard.charts import Figure, layout, shortened
 from dashboard.faults import LABELS
 from dashboard.history import History
 from dashboard.palette import RUNS
@@ -27,21 +27,16 @@ def chart(told: Told, measure: Literal["loss", "accuracy"], axis: Axis) -> Figur
     ]
     share = {"range": [0, 1.02], "tickformat": ".0%"}
     y_axis: dict[str, Any] = share if measure == "accuracy" else {"rangemode": "tozero"}
-    layout = {
-        "title": {"text": SHOWN[measure], "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
-        "xaxis": {"title": {"text": "epoch" if axis == "epochs" else "seconds of training"}, "rangemode": "tozero"},
-        "yaxis": y_axis,
-        "showlegend": True,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-    }
-    return {"data": traces, "layout": layout}
+    x_axis = {"title": {"text": "epoch" if axis == "epochs" else "seconds of training"}, "rangemode": "tozero"}
+    return {"data": traces, "layout": layout(SHOWN[measure], x_axis, y_axis)}
 
 
 def _curve(run: Run, said: History, measure: str, axis: Axis, colour: str, part: str) -> dict[str, Any]:
     points = [(epoch, getattr(epoch, part)) for epoch in said.epochs]
     kept = [(epoch, metrics) for epoch, metrics in points if metrics]
-    seconds = np.cumsum([epoch.seconds for epoch in said.epochs])
-    places = [epoch.epoch if axis == "epochs" else float(seconds[epoch.epoch - 1]) for epoch, _ in kept]
+    spent = np.cumsum([epoch.seconds for epoch in said.epochs]).tolist()
+    seconds = {epoch.epoch: so_far for epoch, so_far in zip(said.epochs, spent, strict=True)}
+    places = [epoch.epoch if axis == "epochs" else seconds[epoch.epoch] for epoch, _ in kept]
     word = {"train": "training", "val": "validation"}[part]
     return {
         "type": "scatter",

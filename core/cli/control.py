@@ -8,6 +8,7 @@ from core.errors import NotNow
 from core.runs import worker
 from core.runs.launch import places
 from core.runs.recover import keep_going
+from core.runs.run import ALLOWED
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -25,7 +26,7 @@ def add_to(commands: "Commands") -> None:
         command.set_defaults(command=run)
         if run is resume:
             command.add_argument("--epochs", type=int, help="how many in all, where it shall be more than before")
-    command = commands.add_parser("work", help="work off the queue here, until it is empty")
+    command = commands.add_parser("work", help="work off the queue here, and wait a while for more")
     command.set_defaults(command=work)
 
 
@@ -33,7 +34,7 @@ def pause(options: argparse.Namespace) -> None:
     """Ask for a pause. Raises UnknownRun or NotNow."""
     store = open_store()
     known = store.run(options.run)
-    if not known.live:
+    if known.status not in ALLOWED["pause"]:
         raise NotNow(f"Run {options.run} is {known.status}; only a run that goes or waits can pause.")
     store.request_pause(options.run)
 
@@ -42,7 +43,7 @@ def stop(options: argparse.Namespace) -> None:
     """Ask for the end. Raises UnknownRun or NotNow."""
     store = open_store()
     known = store.run(options.run)
-    if not known.live and known.status != "paused":
+    if known.status not in ALLOWED["stop"]:
         raise NotNow(f"Run {options.run} is {known.status} already.")
     store.request_stop(options.run)
 
@@ -55,6 +56,6 @@ def resume(options: argparse.Namespace) -> None:
 
 
 def work(_options: argparse.Namespace) -> None:
-    """Be a worker, at the first place that is free."""
-    for place in range(places()):
-        worker.main(place)
+    """Be a worker, at the first place that is free. Raises NotNow when there is none."""
+    if not any(worker.main(place) for place in range(places())):
+        raise NotNow(f"As many workers as there may be ({places()}) are at work already; THAW_WORKERS allows more.")

@@ -29,11 +29,14 @@ def run(options: argparse.Namespace) -> None:
     if len(options.to) > 2:
         raise TrackerUnavailable("--to takes a tool and one place, as in --to tensorboard logs.")
     # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.results.track import tracking
+    from core.results.track import KINDS
 
+    tool, where = options.to[0], "".join(options.to[1:])
+    if tool not in KINDS:
+        raise TrackerUnavailable(f"{tool} is no tool to export to; take {' or '.join(KINDS)}.")
     store = open_store()
     known = store.run(options.run)
-    with tracking(":".join(options.to), f"run-{known.id}", known.recipe) as track:
+    with KINDS[tool](f"run-{known.id}", known.recipe, where) as track:
         for event in history(store, known.id):
             track(event)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from core.errors import TrackerUnavailable
-from core.events import Event, RunStopped
+from core.events import Event, RunFinished, RunStopped
 from core.recipe import Recipe, flat_settings
 from core.results.measures import measures
 
@@ -26,15 +26,16 @@ def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event],
         from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise TrackerUnavailable("MLflow's package is not installed; `pip install mlflow` and try again.") from error
-    client = MlflowClient(uri or None)
+    unreachable = f"MLflow cannot be reached at {uri or 'its usual place'}"
     try:
+        client = MlflowClient(uri or None)
         known = client.get_experiment_by_name(EXPERIMENT)
         experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT)
         run = client.create_run(experiment, run_name=name).info.run_id
         params = [Param(key, str(value)[:500]) for key, value in flat_settings(recipe).items()]
         client.log_batch(run, params=params)
     except (MlflowException, OSError) as error:
-        raise TrackerUnavailable(f"MLflow cannot be reached at {uri or 'its usual place'}: {error}") from error
+        raise TrackerUnavailable(f"{unreachable}: {error}") from error
     pending: list[Metric] = []
     status = "FINISHED"
 
@@ -47,16 +48,27 @@ def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event],
         nonlocal status
         now, (at, values) = int(time.time() * 1000), measures(event)
         pending.extend(Metric(name, value, now, at) for name, value in values.items())
-        if isinstance(event, RunStopped):
-            status = "KILLED"
+        match event:  # A run that was laid aside may be finished later.
+            case RunStopped():
+                status = "KILLED"
+            case RunFinished():
+                status = "FINISHED"
         if len(pending) >= AT_ONCE:
             send()
 
+    def end(status: str) -> None:
+        try:
+            send()
+            client.set_terminated(run, status)
+        except (MlflowException, OSError) as error:
+            raise TrackerUnavailable(f"{unreachable} any more: {error}") from error
+
     try:
         yield track
-    except BaseException:
-        status = "FAILED"
+    except BaseException as error:
+        try:
+            end("FAILED")
+        except TrackerUnavailable as trouble:  # What ended the run comes first.
+            error.add_note(str(trouble))
         raise
-    finally:
-        send()
-        client.set_terminated(run, status)
+    end(status)

@@ -3,15 +3,15 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TypeVar
 
 from core.check import check
 from core.errors import RunFailed, StoreUnavailable, TakenOver
 from core.events import (
     ArtifactSaved,
+    Checkpointing,
     EpochEnded,
     Event,
     Progress,
@@ -24,6 +24,7 @@ from core.events import (
 from core.recipe import to_settings, to_toml
 from core.runs import home
 from core.runs.advice import advice
+from core.runs.patience import patiently
 from core.runs.run import ENDINGS, Request, Run
 from core.runs.store import Store
 from core.runs.tracked import tracked
@@ -35,12 +36,6 @@ FREQUENT = (StepEnded, EpochEnded, Progress, ArtifactSaved)
 """Events that may come hundreds of times a second, and so are written together; others are written at once."""
 BEAT_EVERY = 5.0
 """Seconds between two heartbeats."""
-PATIENCE = 600.0
-"""Seconds for which training waits for a store that cannot be written."""
-TRY_AGAIN = 1.0
-"""Seconds between two tries to write it."""
-
-Result = TypeVar("Result")
 
 
 def execute(store: Store, run: Run) -> Iterator[Event]:
@@ -61,8 +56,7 @@ def execute(store: Store, run: Run) -> Iterator[Event]:
     except Exception as error:
         message, details = advice(error), traceback.format_exc()
         elapsed = time.monotonic() - begin
-        ended = partial(store.end, run.id, "failed", seconds=elapsed, message=message, traceback=details)
-        patiently(ended)
+        patiently(partial(store.end, run.id, "failed", run.worker, seconds=elapsed, message=message, traceback=details))
         raise RunFailed(message) from error
 
 
@@ -79,6 +73,8 @@ def _recorded(store: Store, run: Run) -> Iterator[Event]:
     granted: Request | None = None
     event = next(job)
     while not isinstance(event, RunFinished | RunStopped):
+        if isinstance(event, Checkpointing) and run.home is None:
+            patiently(partial(store.bind, run.id, home.identity()))
         pending.append(event)
         yield event
         wanted = None
@@ -92,21 +88,8 @@ def _recorded(store: Store, run: Run) -> Iterator[Event]:
             event = next(job)
     patiently(partial(store.append, run.id, [*pending, event], run.worker))
     status = ENDINGS[granted] if granted and isinstance(event, RunStopped) else "finished"
-    patiently(partial(store.end, run.id, status, seconds=event.seconds))
+    patiently(partial(store.end, run.id, status, run.worker, seconds=event.seconds))
     yield event
-
-
-def patiently(write: Callable[[], Result]) -> Result:
-    """Write to the store, again and again where it is locked or full: nothing is lost, and training waits meanwhile."""
-    give_up = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return write()
-        except StoreUnavailable as error:
-            if time.monotonic() > give_up:
-                raise
-            print(f"waiting: {error}", flush=True)
-            threading.Event().wait(TRY_AGAIN)
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import uuid
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def home() -> Path:
@@ -15,6 +18,15 @@ def home() -> Path:
 def database_url() -> str:
     """THAW_DATABASE_URL, or the SQLite file of `home()`."""
     return os.environ.get("THAW_DATABASE_URL") or f"sqlite:///{(home() / 'thaw.sqlite').as_posix()}"
+
+
+def identity() -> str:
+    """A random name for this THAW_HOME; machines that share the folder have the same."""
+    file = home() / "id"
+    with FileLock(home() / "id.lock"):
+        if not file.is_file():
+            file.write_text(uuid.uuid4().hex, encoding="utf-8")
+        return file.read_text(encoding="utf-8")
 
 
 def worker_lock(place: int) -> Path:

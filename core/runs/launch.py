@@ -69,14 +69,18 @@ def _is_served(place: int) -> bool:
         return True
 
 
+def take_card(place: int) -> None:
+    """Have this process, whose torch is not loaded yet, use the GPU of its place, unless it was told which to use."""
+    if graphics_cards():
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(place))
+
+
 def _start_worker(place: int) -> None:
     """Start a worker that outlives this process; what it prints goes to THAW_HOME/worker.log."""
-    card = {"CUDA_VISIBLE_DEVICES": str(place)} if graphics_cards() else {}
     with (home.home() / "worker.log").open("ab") as output:
         _started[home.worker_lock(place)] = subprocess.Popen(
             [sys.executable, "-m", "core.runs.worker", str(place)],
             cwd=ROOT,
-            env=card | os.environ,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -6,6 +6,7 @@ import time
 import psutil
 
 from core.events import Notice
+from core.runs import home
 from core.runs.launch import ensure_workers, identity_of
 from core.runs.run import ENDINGS, Run
 from core.runs.store import Store
@@ -13,7 +14,12 @@ from core.runs.store import Store
 TRIES = 3
 """How often a run is taken up again; whatever ends its worker each time will not stop doing so."""
 SILENCE = 60.0
-"""Seconds without a heartbeat after which a worker on another machine counts as gone."""
+"""Seconds without a heartbeat after which a worker counts as gone whose process cannot be looked at.
+
+Counted here, from the last change that was seen: clocks of machines differ, and may be set.
+"""
+_heard: dict[int, tuple[float | None, float]] = {}
+"""For each run, its heartbeat as seen last, and since when, by this machine's steady clock, it has been the same."""
 
 AGAIN = "The process that trained this run was gone, without a word. Training goes on from the last checkpoint."
 LOST = (
@@ -26,7 +32,7 @@ def keep_going(store: Store) -> None:
     """Recover what was lost, and see that somebody works on all that is to be done."""
     for line in recover(store):
         print(line, flush=True)
-    if waiting := store.waiting():
+    if waiting := store.waiting(home.identity()):
         ensure_workers(len(waiting) + len(store.runs("running")))
 
 
@@ -41,21 +47,34 @@ def is_lost(run: Run) -> bool:
         return False
     host, pid, _started = run.worker.rsplit("/", 2)
     if host != platform.node():
-        return run.heartbeat is not None and time.time() - run.heartbeat > SILENCE
+        return _silence(run) > SILENCE
     try:
         process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or identity_of(process) != run.worker
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        # Another start time means another process of that number, or a clock that was set.
+        return identity_of(process) != run.worker and _silence(run) > SILENCE
     except psutil.NoSuchProcess:
         return True
+
+
+def _silence(run: Run) -> float:
+    """For how many seconds this process has seen the same heartbeat."""
+    now = time.monotonic()
+    beat, since = _heard.get(run.id, (None, now))
+    if beat != run.heartbeat:
+        since = now
+    _heard[run.id] = (run.heartbeat, since)
+    return now - since
 
 
 def _deal_with(store: Store, run: Run) -> list[str]:
     lost = f"run {run.id}: its worker {run.worker} is gone"
     if run.request:
-        store.end(run.id, ENDINGS[run.request])
+        store.end(run.id, ENDINGS[run.request], run.worker)
         return [f"{lost}; {ENDINGS[run.request]}, as was wished"]
     if run.losses >= TRIES:
-        store.end(run.id, "failed", message=LOST)
+        store.end(run.id, "failed", run.worker, message=LOST)
         return [f"{lost} for the {run.losses + 1}th time; failed"]
     if not store.give_back(run):
         return []

@@ -10,6 +10,13 @@ from core.recipe import Recipe
 Status = Literal["queued", "running", "paused", "finished", "failed", "stopped"]
 LIVE: frozenset[Status] = frozenset({"queued", "running"})
 Request = Literal["stop", "pause"]
+Wish = Literal["pause", "stop", "resume"]
+ALLOWED: dict[Wish, frozenset[Status]] = {
+    "pause": frozenset({"queued", "running"}),
+    "stop": frozenset({"queued", "running", "paused"}),
+    "resume": frozenset({"paused", "stopped", "failed", "finished"}),
+}
+"""In which states one can ask for what."""
 STEP_COLUMNS = ("step", "epoch", "lr", "loss", "cross_entropy", "l1", "l2", "accuracy")
 """What is kept of a step."""
 ENDINGS: dict[Request, Status] = {"stop": "stopped", "pause": "paused"}
@@ -30,7 +37,8 @@ class Run:
     """One row of the store. `created` is UTC; `best_accuracy` is the best epoch's on the validation images, 0…1.
 
     `worker` names the process that claimed the run last, `heartbeat` is when it last said that it is at work, in
-    seconds since 1970; `losses` counts the processes that were lost with it. `message` says why it failed.
+    seconds since 1970; `losses` counts the processes that were lost with it. `home` is the THAW_HOME that has its
+    checkpoint (`core.runs.home.identity`). `message` says why it failed.
     """
 
     id: int
@@ -39,6 +47,7 @@ class Run:
     created: dt.datetime
     worker: str | None
     heartbeat: float | None
+    home: str | None
     losses: int
     stop_requested: bool
     pause_requested: bool

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from core import events
 from core.errors import NotNow, StoreUnavailable, TakenOver, UnknownRun
-from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded
+from core.events import Event, Progress
 from core.recipe import Recipe, parse, to_settings
-from core.runs import tables
-from core.runs.run import LIVE, STEP_COLUMNS, Labels, Request, Run, Status
+from core.runs import history, tables
+from core.runs.run import ALLOWED, LIVE, STEP_COLUMNS, Labels, Request, Run, Status
 
 _runs, _events, _steps = tables.runs, tables.events, tables.steps
-_PASSING = (StepEnded, Progress, Checkpointing)
-"""Events without a row among the events: steps have a table of their own, the others are soon of no interest."""
 _HELD = _runs.c.status == "running"
 _WAITING = sa.and_(_runs.c.status == "queued", _runs.c.deleted.is_(None))
 _FRONT = (_runs.c.place, _runs.c.id)
@@ -66,13 +64,14 @@ class Store:
         with self._transaction() as connection:
             return _run(connection.execute(row.returning(*_runs.c)).mappings().one())
 
-    def claim(self, worker: str) -> Run | None:
-        """Take the first run of the queue for `worker`; None when there is none.
+    def claim(self, worker: str, home: str | None = None) -> Run | None:
+        """Take for `worker` the first run of the queue that is not bound to another THAW_HOME than `home`; or None.
 
         One UPDATE decides, so that of many workers exactly one gets a run.
         """
-        first = sa.select(_runs.c.id).where(_WAITING).order_by(*_FRONT).limit(1)
-        chosen = sa.update(_runs).where(_runs.c.id == first.scalar_subquery(), _WAITING)
+        free = sa.and_(_WAITING, _of_home(home))
+        first = sa.select(_runs.c.id).where(free).order_by(*_FRONT).limit(1)
+        chosen = sa.update(_runs).where(_runs.c.id == first.scalar_subquery(), free)
         update = chosen.values(status="running", worker=worker, heartbeat=time.time())
         with self._transaction() as connection:
             row = connection.execute(update.returning(*_runs.c)).mappings().one_or_none()
@@ -83,44 +82,48 @@ class Store:
 
         Raises TakenOver, and writes nothing, when `worker` is given and no longer has the run.
         """
-        steps = [_step_row(run, event) for event in happened if isinstance(event, StepEnded)]
+        update = sa.update(_runs).where(_runs.c.id == run, _own(worker)).values(progress=_last_progress(happened))
         with self._transaction() as connection:
-            for event in happened:
-                if isinstance(event, RunStarted):
-                    _rewind(connection, run, event)
-            if steps:
-                connection.execute(sa.insert(_steps), steps)
-            for event in happened:
-                if not isinstance(event, _PASSING):
-                    row = {"run": run, "name": events.name(event), "values": events.to_dict(event)}
-                    connection.execute(sa.insert(_events), row)
-                if isinstance(event, EpochEnded):
-                    connection.execute(_note_best(run, event))
-            own = sa.true() if worker is None else sa.and_(_HELD, _runs.c.worker == worker)
-            update = sa.update(_runs).where(_runs.c.id == run, own).values(progress=_last_progress(happened))
             found = connection.execute(update.returning(*_runs.c)).mappings().one_or_none()
             if found is None:
                 raise TakenOver(f"Run {run} was taken up by another process, because this one was not heard of.")
+            history.write(connection, run, happened)
             return _run(found).request
+
+    def bind(self, run: int, home: str) -> None:
+        """Let only workers of the THAW_HOME `home` have the run from now on: its checkpoint is there."""
+        with self._transaction() as connection:
+            connection.execute(sa.update(_runs).where(_runs.c.id == run).values(home=home))
 
     def beat(self, run: int, worker: str) -> bool:
         """Say that `worker` is at work on the run; False when the run is no longer its own."""
-        own = sa.update(_runs).where(_runs.c.id == run, _HELD, _runs.c.worker == worker)
+        own = sa.update(_runs).where(_runs.c.id == run, _own(worker))
         with self._transaction() as connection:
             return connection.execute(own.values(heartbeat=time.time())).rowcount == 1
 
     def end(
-        self, run: int, status: Status, *, seconds: float | None = None, message: str | None = None, traceback: str = ""
+        self,
+        run: int,
+        status: Status,
+        worker: str | None = None,
+        *,
+        seconds: float | None = None,
+        message: str | None = None,
+        traceback: str = "",
     ) -> None:
-        """Close a live run, or lay it aside. A run that has ended already keeps its ending."""
-        values = {"status": status, "seconds": seconds, "message": message, "traceback": traceback or None}
-        update = sa.update(_runs).where(_runs.c.id == run, _runs.c.status.in_(LIVE))
+        """Close a live run, or lay it aside. One that has ended already, or that `worker` lost, stays as it is.
+
+        Without `seconds`, those that are known stay.
+        """
+        values: dict[str, Any] = {"status": status, "message": message, "traceback": traceback or None}
+        values |= {} if seconds is None else {"seconds": seconds}
+        update = sa.update(_runs).where(_runs.c.id == run, _runs.c.status.in_(LIVE), _own(worker))
         with self._transaction() as connection:
             connection.execute(update.values(progress=None, **values))
 
     def give_back(self, run: Run) -> bool:
         """Put a run whose worker is lost at the front of the queue; False when another process did something first."""
-        lost = sa.update(_runs).where(_runs.c.id == run.id, _HELD, _runs.c.worker == run.worker)
+        lost = sa.update(_runs).where(_runs.c.id == run.id, _own(run.worker))
         first = sa.select(sa.func.min(_runs.c.place)).scalar_subquery()
         back = lost.values(status="queued", place=sa.func.coalesce(first, 0) - 1, losses=_runs.c.losses + 1)
         with self._transaction() as connection:
@@ -130,17 +133,17 @@ class Store:
 
     def request_stop(self, run: int) -> None:
         """Ask whoever works on a run to stop; a run that nobody works on is stopped at once."""
-        self._request(run, "stopped", of=("queued", "paused"), stop_requested=True)
+        self._request(run, "stopped", ALLOWED["stop"], stop_requested=True)
 
     def request_pause(self, run: int) -> None:
         """Ask whoever works on a run to lay it aside; a run that waits is laid aside at once."""
-        self._request(run, "paused", of=("queued",), pause_requested=True)
+        self._request(run, "paused", ALLOWED["pause"], pause_requested=True)
 
-    def _request(self, run: int, at_once: Status, of: Sequence[Status], **wish: bool) -> None:
+    def _request(self, run: int, at_once: Status, allowed: frozenset[Status], **wish: bool) -> None:
         this = sa.update(_runs).where(_runs.c.id == run)
         with self._transaction() as connection:
             # In this order: a run that is claimed in between is then held, and hears of the wish.
-            connection.execute(this.where(_runs.c.status.in_(of)).values(status=at_once))
+            connection.execute(this.where(_runs.c.status.in_(allowed - {"running"})).values(status=at_once))
             connection.execute(this.where(_HELD).values(**wish))
 
     def resume(self, run: int, epochs: int | None = None) -> None:
@@ -150,7 +153,7 @@ class Store:
         """
         known = self.run(run)
         epochs = known.recipe.epochs if epochs is None else epochs
-        if known.live:
+        if known.status not in ALLOWED["resume"]:
             raise NotNow(f"Run {run} is {known.status}; there is nothing to resume.")
         if epochs < known.recipe.epochs or (known.status == "finished" and epochs == known.recipe.epochs):
             raise NotNow(
@@ -163,9 +166,10 @@ class Store:
         with self._transaction() as connection:
             connection.execute(update)
 
-    def waiting(self) -> list[int]:
-        """The numbers of the queued runs, the next one first."""
-        query = sa.select(_runs.c.id).where(_WAITING).order_by(*_FRONT)
+    def waiting(self, home: str | None = None) -> list[int]:
+        """The numbers of the queued runs, the next one first; with a `home`, those that its workers may have."""
+        mine = sa.true() if home is None else _of_home(home)
+        query = sa.select(_runs.c.id).where(_WAITING, mine).order_by(*_FRONT)
         with self._transaction() as connection:
             return list(connection.execute(query).scalars())
 
@@ -195,11 +199,15 @@ class Store:
         with self._transaction() as connection:
             connection.execute(sa.update(_runs).where(_runs.c.id.in_(runs)).values(deleted=None))
 
-    def purge(self, seconds: float) -> list[int]:
-        """Forget what was deleted more than so many seconds ago; returns the numbers of those runs."""
+    def purge(self, seconds: float, home: str | None = None) -> list[int]:
+        """Forget what was deleted more than so many seconds ago, but for runs that are bound to another THAW_HOME.
+
+        Returns the numbers of the forgotten runs, for their files to be deleted.
+        """
         before = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(seconds=seconds)
+        query = sa.select(_runs.c.id).where(_runs.c.deleted < before, _of_home(home))
         with self._transaction() as connection:
-            gone = list(connection.execute(sa.select(_runs.c.id).where(_runs.c.deleted < before)).scalars())
+            gone = list(connection.execute(query).scalars())
             for table, column in ((_steps, _steps.c.run), (_events, _events.c.run), (_runs, _runs.c.id)):
                 connection.execute(sa.delete(table).where(column.in_(gone)))
         return gone
@@ -269,40 +277,21 @@ def _run(row: Any) -> Run:
     return Run(**{**values, "recipe": parse(row["recipe"]), "progress": progress, "tags": tuple(row["tags"])})
 
 
+def _own(worker: str | None) -> sa.ColumnElement[bool]:
+    """That `worker` is at work on the run; anything, where none is named."""
+    return sa.true() if worker is None else sa.and_(_HELD, _runs.c.worker == worker)
+
+
+def _of_home(home: str | None) -> sa.ColumnElement[bool]:
+    """That the run is bound to no THAW_HOME, or to this one."""
+    return sa.or_(_runs.c.home.is_(None), _runs.c.home == home)
+
+
 def _last_place() -> sa.ColumnElement[float]:
     return sa.func.coalesce(sa.select(sa.func.max(_runs.c.place)).scalar_subquery(), 0) + 1
-
-
-def _step_row(run: int, event: StepEnded) -> dict[str, Any]:
-    return {"run": run, "step": event.step, "epoch": event.epoch, "lr": event.lr, **vars(event.metrics)}
 
 
 def _last_progress(happened: Sequence[Event]) -> dict[str, Any] | None:
     """The stage that is under way, None once something else has happened."""
     last = happened[-1] if happened else None
     return events.to_dict(last) if isinstance(last, Progress) else None
-
-
-def _note_best(run: int, ended: EpochEnded) -> sa.Update:
-    """Make this epoch the run's best unless an earlier one had a loss as low."""
-    deciding = ended.val or ended.train
-    better = sa.or_(_runs.c.best_loss.is_(None), _runs.c.best_loss > deciding.loss)
-    update = sa.update(_runs).where(_runs.c.id == run, better)
-    accuracy = ended.val.accuracy if ended.val else None
-    return update.values(best_epoch=ended.epoch, best_loss=deciding.loss, best_accuracy=accuracy)
-
-
-def _rewind(connection: sa.Connection, run: int, started: RunStarted) -> None:
-    """Forget what was written after the state from which a run goes on: it will be said again."""
-    connection.execute(sa.delete(_steps).where(_steps.c.run == run, _steps.c.step > started.steps_done))
-    kind = events.name(EpochEnded)
-    query = sa.select(_events.c.id, _events.c["values"]).where(_events.c.run == run, _events.c.name == kind)
-    ended = [(row.id, events.from_dict(kind, row.values)) for row in connection.execute(query.order_by(_events.c.id))]
-    nothing = {"best_epoch": None, "best_loss": None, "best_accuracy": None}
-    connection.execute(sa.update(_runs).where(_runs.c.id == run).values(nothing))
-    for row, event in ended:
-        assert isinstance(event, EpochEnded)
-        if event.epoch > started.epochs_done:
-            connection.execute(sa.delete(_events).where(_events.c.id == row))
-        else:
-            connection.execute(_note_best(run, event))

@@ -22,6 +22,7 @@ runs = sa.Table(
     sa.Column("place", sa.Float),
     sa.Column("worker", sa.String(200)),
     sa.Column("heartbeat", sa.Float),
+    sa.Column("home", sa.String(40)),
     sa.Column("losses", sa.Integer, nullable=False, server_default="0"),
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("pause_requested", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -88,6 +89,9 @@ def _alone(url: sa.URL) -> AbstractContextManager[object]:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Readers do not block the writer (WAL), and whoever meets a lock waits up to 10 s."""
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    """Readers do not block the writer (WAL), whoever meets a lock waits up to 10 s, and what is written is on the disk.
+
+    So a power cut never leaves a checkpoint without the history that leads to it.
+    """
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

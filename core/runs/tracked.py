@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from core.errors import TrackerUnavailable
 from core.events import Event, Notice
 from core.results.track import Tracker, tracking
+from core.runs.patience import patiently
 from core.runs.run import Run
 from core.runs.store import Store
 
@@ -20,7 +21,7 @@ def tracked(store: Store, run: Run) -> Iterator[Tracker]:
             entered = True
             yield _unfailing(track, store, run.id)
     except TrackerUnavailable as error:
-        store.append(run.id, [Notice(f"The run is not logged as THAW_TRACK wishes. {error}")])
+        _say(store, run.id, f"The run is not logged as THAW_TRACK wishes. {error}")
         if not entered:
             yield lambda _event: None
 
@@ -37,6 +38,10 @@ def _unfailing(track: Tracker, store: Store, run: int) -> Tracker:
             track(event)
         except Exception as error:
             failed = True
-            store.append(run, [Notice(f"The run is no longer logged as THAW_TRACK wishes: {error}")])
+            _say(store, run, f"The run is no longer logged as THAW_TRACK wishes: {error}")
 
     return safely
+
+
+def _say(store: Store, run: int, text: str) -> None:
+    patiently(lambda: store.append(run, [Notice(text)]))

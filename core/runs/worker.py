@@ -15,9 +15,11 @@ import traceback
 import psutil
 from filelock import FileLock, Timeout
 
+from core import events
 from core.errors import RunFailed, TakenOver
 from core.runs import home
-from core.runs.launch import identity
+from core.runs.launch import identity, take_card
+from core.runs.patience import patiently
 from core.runs.recover import recover
 from core.runs.run import Run
 from core.runs.store import Store
@@ -36,25 +38,29 @@ UNDO = 3600.0
 """Seconds for which a deleted run can be brought back."""
 
 
-def main(place: int = 0) -> None:
-    """Serve the queue at one of the places for workers, unless another process of this THAW_HOME does.
+def main(place: int = 0) -> bool:
+    """Serve the queue at one of the places for workers; False when another process of this THAW_HOME does.
 
     A run that was queued while this process gave up its place may have found nobody else: hence the second look.
     """
     store = Store(home.database_url())
+    served = False
     while True:
         try:
             with FileLock(home.worker_lock(place), timeout=0):
+                take_card(place)
                 serve(store)
+                served = True
         except Timeout:
-            return
-        if not store.waiting():
-            return
+            return served
+        if not store.waiting(home.identity()):
+            return served
 
 
 def serve(store: Store) -> None:
     """Carry out queued runs until there has been none for IDLE seconds."""
-    for gone in store.purge(UNDO):
+    here = home.identity()
+    for gone in patiently(lambda: store.purge(UNDO, here)):
         home.remove_run(gone)
     idle_since = time.monotonic()
     looked_after_others = -LOOK_AFTER_OTHERS_EVERY
@@ -62,9 +68,9 @@ def serve(store: Store) -> None:
         now = time.monotonic()
         if now - looked_after_others >= LOOK_AFTER_OTHERS_EVERY:
             looked_after_others = now
-            for line in recover(store):
+            for line in patiently(lambda: recover(store)):
                 print(line, flush=True)
-        if run := store.claim(identity()):
+        if run := patiently(lambda: store.claim(identity(), here)):
             work_on(store, run)
             idle_since = time.monotonic()
         elif now - idle_since >= IDLE or psutil.Process().memory_info().rss > MEMORY:
@@ -83,12 +89,12 @@ def work_on(store: Store, run: Run) -> None:
 
     print(f"run {run.id}: started", flush=True)
     try:
-        for _event in execute(store, run):
-            pass
+        for event in execute(store, run):
+            last = event
+        print(f"run {run.id}: {events.name(last)}", flush=True)
     except (RunFailed, TakenOver):
         traceback.print_exc()
     give_back()
-    print(f"run {run.id}: {store.run(run.id).status}", flush=True)
 
 
 if __name__ == "__main__":

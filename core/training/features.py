@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
@@ -42,6 +42,10 @@ PARTIAL = ".partial-"
 """How the names of folders begin in which features are being computed."""
 ABANDONED = 24 * 3600.0
 """Seconds after which such a folder is taken for that of a process that was killed."""
+
+
+LISTEN_EVERY = 0.5
+"""Seconds between two events while another process computes the same features."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,8 @@ def features_of(
     row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / key
-    with FileLock(folder / f"{key}.lock"):
+    with ExitStack() as held:
+        yield from _hold(FileLock(folder / f"{key}.lock"), held)
         arrays = _read(kept)
         reused = arrays is not None
         if arrays is None:
@@ -140,6 +145,16 @@ def features_of(
     features = Features(arrays, {path: row_of[content] for path, content in contents.items()})
     yield FeaturesReady(len(unique) * (1 + looks.views), features.numbers(), _about(kept)["seconds"], reused)
     return features
+
+
+def _hold(lock: FileLock, held: ExitStack) -> Iterator[Progress]:
+    """Take `lock` for as long as `held` is open; while another process has it, the caller can still be stopped."""
+    while True:
+        try:
+            held.enter_context(lock.acquire(timeout=LISTEN_EVERY))
+            return
+        except Timeout:
+            yield Progress("Waiting for another run, which computes the same features", 0, 1)
 
 
 def _compute(

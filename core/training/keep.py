@@ -41,9 +41,10 @@ class Keeper:
 
     def keep(self) -> Iterator[Checkpointing | ArtifactSaved]:
         """Keep everything. The state comes last: it must not be ahead of the best weights."""
-        yield from self.keep_best()
         if self._resume_file:
             yield Checkpointing(self._standing.epoch, self._standing.steps)
+        yield from self.keep_best()
+        if self._resume_file:
             resume.save(self._setup, self._standing, self._resume_file)
         self._kept_at = time.monotonic()
 

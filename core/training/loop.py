@@ -45,12 +45,14 @@ def train(
     WeightsUnavailable, BadCheckpoint, or Diverged. When no epoch has ended by then, the newest weights whose loss was
     finite are kept.
     """
-    standing = Standing()
+    kept = resume.read(resume_file) if resume_file and resume_file.is_file() else None
+    standing = resume.standing(kept) if kept else Standing()
     ending: type[RunFinished | RunStopped] = RunFinished
     try:
         setup = yield from prepare(recipe, features_folder)
-        if resume_file and resume_file.is_file():
-            standing = resume.load(setup, resume_file)
+        if kept:
+            resume.restore(setup, kept)
+            standing = resume.standing(kept)  # Preparing once more is not part of the run's time.
         yield from fit(setup, standing, Keeper(setup, standing, weights_file, resume_file))
     except StopRequested:
         ending = RunStopped

@@ -4,6 +4,8 @@ What is frozen is not kept: it comes from the same weights, or the same seed, ag
 variations of pictures: seed and epoch decide them.
 """
 
+import hashlib
+import json
 import pickle
 import time
 from pathlib import Path
@@ -14,19 +16,29 @@ import torch
 from core import events
 from core.errors import BadCheckpoint
 from core.events import EpochEnded
+from core.recipe import to_settings
 from core.training import durable
 from core.training.objective import Tally
 from core.training.setup import Setup
 from core.training.standing import Standing
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when what is kept changes its meaning."""
+CHANGED = {
+    "recipe": "its settings have changed",
+    "classes": "classes were added, removed or renamed",
+    "pictures": "pictures were added, removed or moved",
+    "model": "the network's trainable part has changed",
+}
+Kept = dict[str, Any]
+"""What a file holds, as plain values and tensors."""
 
 
 def save(setup: Setup, standing: Standing, file: Path) -> None:
     """Put everything into `file`, whole or not at all."""
     state = {
         "format": FORMAT,
+        "about": _about(setup),
         "model": dict(setup.changing),
         "optimizer": setup.optimizer.state_dict(),
         "generators": _generators(setup.device),
@@ -47,28 +59,48 @@ def _write(state: dict[str, Any], file: Path) -> None:
         torch.save(state, opened)
 
 
-def load(setup: Setup, file: Path) -> Standing:
-    """Bring model, optimizer and random generators to where they were; returns where the run stood.
-
-    Runs no code of the file's. Raises BadCheckpoint when it is damaged, or another network's.
-    """
+def read(file: Path) -> Kept:
+    """What `save` has put into `file`. Runs no code of the file's. Raises BadCheckpoint when it is damaged."""
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        kept: Kept = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise _unusable(file) from error
-    if state.get("format") != FORMAT or setup.changing.keys() != state["model"].keys():
+    if not isinstance(kept, dict) or kept.get("format") != FORMAT:
         raise _unusable(file)
+    return kept
+
+
+def restore(setup: Setup, kept: Kept) -> None:
+    """Bring model, optimizer and random generators to where they were.
+
+    Raises BadCheckpoint when what is trained, or the pictures, are others than they were.
+    """
+    for name, value in _about(setup).items():
+        if kept["about"][name] != value:
+            raise BadCheckpoint(f"The run cannot go on: {CHANGED[name]} since. Undo that, or train as a new run.")
     for name, tensor in setup.changing.items():
-        tensor.detach().copy_(state["model"][name])
-    setup.optimizer.load_state_dict(state["optimizer"])
-    _restore(state["generators"], setup.device)
+        tensor.detach().copy_(kept["model"][name])
+    setup.optimizer.load_state_dict(kept["optimizer"])
+    _restore(kept["generators"], setup.device)
+
+
+def _about(setup: Setup) -> dict[str, str]:
+    """What must be the same when the run goes on, as text; epochs may have been added."""
+    settings = {**to_settings(setup.recipe), "epochs": None}
+    pictures = [(str(example.path), example.label) for example in (*setup.split.train, *setup.split.val)]
+    parts = {"recipe": settings, "classes": setup.classes, "pictures": pictures, "model": list(setup.changing)}
+    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items()}
+
+
+def standing(kept: Kept) -> Standing:
+    """Where the run stood."""
     return Standing(
-        epoch=state["epoch"],
-        steps=state["steps"],
-        tally=Tally(state["images"], state["sums"]),
-        history=[_epoch_ended(values) for values in state["history"]],
-        began=time.monotonic() - state["seconds"],
-        epoch_began=state["epoch_began"],
+        epoch=kept["epoch"],
+        steps=kept["steps"],
+        tally=Tally(kept["images"], kept["sums"]),
+        history=[_epoch_ended(values) for values in kept["history"]],
+        began=time.perf_counter() - kept["seconds"],
+        epoch_began=kept["epoch_began"],
     )
 
 

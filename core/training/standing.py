@@ -11,7 +11,7 @@ from core.training.objective import Tally
 class Standing:
     """`epoch` (from 1) is under way: `steps` of it are done, and `tally` has their metrics.
 
-    `began` is the moment (of `time.monotonic`) at which the run would have begun, had it never been interrupted;
+    `began` is the moment (of `time.perf_counter`) at which the run would have begun, had it never been interrupted;
     `epoch_began` is in seconds since then.
     """
 
@@ -19,12 +19,12 @@ class Standing:
     steps: int = 0
     tally: Tally = field(default_factory=Tally)
     history: list[EpochEnded] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.perf_counter)
     epoch_began: float = 0.0
 
     def seconds(self) -> float:
         """How long the run has been at work."""
-        return time.monotonic() - self.began
+        return time.perf_counter() - self.began
 
     def seconds_in_epoch(self) -> float:
         """How long it has been at work on this epoch."""

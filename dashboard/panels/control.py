@@ -65,7 +65,7 @@ def _button(
     key = f"{icon}-{run.id}"
     if st.button(label, icon=f":material/{icon}:", help=help, disabled=bool(disabled), key=key):
         ask(run.id)
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def _ended_early(run: Run) -> None:

@@ -12,7 +12,7 @@ def star(chosen: list[Run]) -> None:
     if st.button("Unstar" if all_starred else "Star", icon=":material/star:", disabled=not chosen, key="star"):
         for run in chosen:
             store().label(run.id, starred=not all_starred)
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def describe(chosen: list[Run]) -> None:
@@ -28,7 +28,7 @@ def describe(chosen: list[Run]) -> None:
             tags = st.multiselect("Tags", known, run.tags, accept_new_options=True)
             if st.form_submit_button("Save", type="primary"):
                 store().label(run.id, name=name.strip(), note=note.strip(), tags=tuple(tag.strip() for tag in tags))
-                st.rerun(scope="fragment")
+                st.rerun()
 
 
 def delete(chosen: list[Run]) -> None:
@@ -44,7 +44,7 @@ def delete(chosen: list[Run]) -> None:
         if st.button(f"Delete {runs}", type="primary", key="delete"):
             store().delete(ended)
             st.session_state["deleted runs"] = ended
-            st.rerun(scope="fragment")
+            st.rerun()
 
 
 def deleted() -> list[int]:
@@ -63,4 +63,4 @@ def undo() -> None:
         if st.button("Undo", icon=":material/undo:", key="undo"):
             store().undelete(deleted())
             st.session_state["deleted runs"] = []
-            st.rerun(scope="fragment")
+            st.rerun()

@@ -58,7 +58,10 @@ def pace(said: History) -> float:
 @saying_trouble()
 def _view(run_id: int, refresh: float | None) -> None:
     keep_going(store())
-    run = store().run(run_id)
+    try:
+        run = store().run(run_id)
+    except UnknownRun:
+        st.rerun()  # Somebody has deleted it meanwhile; the whole page says so.
     said = _history(run_id)
     _headline(run)
     _progress(run, said)

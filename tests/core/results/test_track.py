@@ -82,6 +82,13 @@ def test_nowhere_is_a_place_too() -> None:
     tell("")
 
 
+@pytest.mark.filterwarnings("ignore:.*:sqlalchemy.exc.SADeprecationWarning")  # MLflow's, not ours.
+def test_a_place_of_mlflow_that_cannot_be_is_said() -> None:
+    pytest.importorskip("mlflow")
+    with pytest.raises(TrackerUnavailable, match="MLflow cannot be reached at nowhere://x"):
+        tell("mlflow:nowhere://x")
+
+
 def test_a_recipe_is_one_flat_row() -> None:
     flat = flat_settings(RECIPE)
     assert (flat["optimizer.name"], flat["trainable"], flat["epochs"]) == ("sgd", "stage7 head", RECIPE.epochs)

@@ -1,6 +1,7 @@
 """A claimed run from start to end: what the store holds afterwards, whatever happened."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFol
     ensure_workers()
     assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
     log = (home.home() / "worker.log").read_text(encoding="utf-8")
-    assert f"run {last}: finished" in log
+    assert f"run {last}: run_finished" in log
 
 
 def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
@@ -132,11 +133,18 @@ def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> No
     assert Notice(AGAIN) in [event for _, event in store.events(run)]
 
 
-def test_an_old_process_with_the_same_number_is_not_the_worker(store: Store, make_folder: MakeFolder) -> None:
+def test_an_old_process_with_the_same_number_is_not_the_worker_unless_it_is_heard(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = store.queue(small_recipe(make_folder(a=2, b=2)))
     host, pid, _started = identity().rsplit("/", 2)
-    store.claim(f"{host}/{pid}/1")
-    recover(store)
+    worker = f"{host}/{pid}/1"
+    store.claim(worker)
+    assert recover(store) == []  # A clock that was set looks the same at first.
+    monkeypatch.setattr("core.runs.recover.SILENCE", 0.0)
+    store.beat(run, worker)
+    assert recover(store) == []
+    assert len(recover(store)) == 1
     assert store.run(run).status == "queued"
 
 
@@ -144,7 +152,9 @@ def test_a_silent_worker_on_another_machine_is_lost(store: Store, monkeypatch: p
     run = store.queue(small_recipe(Path("pictures")))
     store.claim("elsewhere/1/1")
     assert recover(store) == []
-    monkeypatch.setattr("core.runs.recover.SILENCE", -1.0)
+    monkeypatch.setattr("core.runs.recover.SILENCE", 0.0)
+    store.beat(run, "elsewhere/1/1")
+    assert recover(store) == []
     assert len(recover(store)) == 1
     assert store.run(run).status == "queued"
 
@@ -152,8 +162,9 @@ def test_a_silent_worker_on_another_machine_is_lost(store: Store, monkeypatch: p
 @pytest.mark.parametrize(("wish", "status"), [("stop", "stopped"), ("pause", "paused")])
 def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -> None:
     run = store.queue(small_recipe(Path("pictures")))
-    host, pid, _started = identity().rsplit("/", 2)
-    store.claim(f"{host}/{pid}/1")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    store.claim(f"{platform.node()}/{gone.pid}/1")
     getattr(store, f"request_{wish}")(run)
     recover(store)
     assert store.run(run).status == status
@@ -203,6 +214,38 @@ def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder
     for _ in range(3):
         ensure_workers()
     assert len({wait_until_ended(store, run).worker for run in queued}) == 1
+
+
+def test_a_run_goes_on_only_where_its_checkpoint_is(store: Store, make_folder: MakeFolder) -> None:
+    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
+    assert store.waiting("another home") == [run]
+    first = store.claim(identity(), home.identity())
+    assert first is not None
+    list(execute(store, first))
+    store.resume(run, epochs=2)
+    assert store.claim("elsewhere/1/1", "another home") is None
+    assert (store.waiting("another home"), store.waiting(home.identity())) == ([], [run])
+    store.request_stop(run)
+    store.delete([run])
+    assert store.purge(-1, "another home") == []
+    assert store.purge(-1, home.identity()) == [run]
+
+
+def test_a_stop_while_a_run_prepares_to_go_on_keeps_what_is_known_of_it(store: Store, make_folder: MakeFolder) -> None:
+    recipe = small_recipe(make_folder(a=8, b=8), epochs=2)
+    first = store.start(recipe, identity())
+    list(execute(store, first))
+    before = store.run(first.id)
+    store.resume(first.id, epochs=4)
+    again = store.claim(identity(), home.identity())
+    assert again is not None
+    store.request_stop(again.id)
+    list(execute(store, again))
+    after = store.run(first.id)
+    assert (after.status, after.best_epoch, after.best_accuracy) == ("stopped", before.best_epoch, before.best_accuracy)
+    assert after.seconds is not None
+    assert before.seconds is not None
+    assert after.seconds >= before.seconds
 
 
 def test_files_of_another_database_are_not_resumed_from(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 from safetensors import SafetensorError
 
-from core.errors import RunFailed, StoreUnavailable
-from core.events import EpochEnded, StepEnded
-from core.runs import home
+from core.errors import RunFailed, StoreUnavailable, TakenOver
+from core.events import EpochEnded, Metrics, StepEnded
+from core.runs import home, worker
 from core.runs.advice import DISK_FULL, OUT_OF_MEMORY, advice
-from core.runs.execute import execute, patiently
+from core.runs.execute import execute
 from core.runs.launch import identity
+from core.runs.patience import patiently
 from core.runs.run import Run
 from core.runs.store import Store
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.runs.processes import start
 
+METRICS = Metrics(1.0, 1.0, 0.0, 0.0, 0.5)
 FULL = Path("/dev/full")
 """A file that is always on a full disk."""
 
@@ -37,7 +39,7 @@ def claimed(store: Store, data: Path, **settings: Any) -> Run:
 def again(store: Store, run: int) -> Run:
     """Resume a run and claim it."""
     store.resume(run)
-    found = store.claim(identity())
+    found = store.claim(identity(), home.identity())
     assert found is not None
     return found
 
@@ -112,7 +114,7 @@ def test_a_database_that_is_locked_for_a_while_costs_time_only(store: Store, mak
 
 
 def test_a_store_that_cannot_be_written_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.runs.execute.TRY_AGAIN", 0.0)
+    monkeypatch.setattr("core.runs.patience.TRY_AGAIN", 0.0)
     answers = iter([StoreUnavailable("locked"), StoreUnavailable("locked"), "written"])
 
     def write() -> str:
@@ -122,10 +124,55 @@ def test_a_store_that_cannot_be_written_is_tried_again(monkeypatch: pytest.Monke
         return answer
 
     assert patiently(write) == "written"
-    monkeypatch.setattr("core.runs.execute.PATIENCE", -1.0)
+    monkeypatch.setattr("core.runs.patience.PATIENCE", -1.0)
     answers = iter([StoreUnavailable("locked")])
     with pytest.raises(StoreUnavailable):
         patiently(write)
+
+
+def test_a_class_that_is_renamed_while_a_run_waits_is_said(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data, epochs=500)
+    for event in execute(store, run):
+        if isinstance(event, StepEnded) and event.step == 2:
+            store.request_pause(run.id)
+    (data / "a").rename(data / "c")
+    with pytest.raises(RunFailed, match="classes were added, removed or renamed since"):
+        list(execute(store, again(store, run.id)))
+    (data / "c").rename(data / "a")
+    (data / "a" / "0.png").rename(data / "a" / "00.png")
+    with pytest.raises(RunFailed, match="pictures were added, removed or moved since"):
+        list(execute(store, again(store, run.id)))
+
+
+def test_a_worker_that_another_one_has_replaced_leaves_the_run_alone(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data, epochs=500)
+    job = execute(store, run)
+    while not isinstance(next(job), StepEnded):
+        pass
+    assert store.give_back(run)
+    other = store.claim("elsewhere/1/1")
+    assert other is not None
+    (data / "a" / "0.png").unlink()
+    with pytest.raises(TakenOver):
+        list(job)
+    assert (store.run(run.id).status, store.run(run.id).worker) == ("running", "elsewhere/1/1")
+    assert store.append(run.id, [StepEnded(1, 1, 0.1, METRICS)], "elsewhere/1/1") is None
+
+
+def test_an_idle_worker_waits_for_a_store_that_is_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.runs.patience.TRY_AGAIN", 0.02)
+    monkeypatch.setattr(worker, "IDLE", 0.0)
+    with contextlib.closing(sqlite3.connect(home.home() / "thaw.sqlite")) as other:
+        other.execute("ALTER TABLE runs RENAME TO away")
+        serving = threading.Thread(target=worker.serve, args=(store,))
+        serving.start()
+        serving.join(0.2)
+        assert serving.is_alive()
+        other.execute("ALTER TABLE away RENAME TO runs")
+        serving.join(30)
+        assert not serving.is_alive()
 
 
 def test_a_full_disk_is_known_by_what_safetensors_says_of_it() -> None:

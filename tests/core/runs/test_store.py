@@ -243,8 +243,20 @@ def test_only_the_worker_that_has_a_run_is_heard(store: Store) -> None:
     with pytest.raises(TakenOver, match="taken up by another process"):
         store.append(run, [step(2)], "another")
     assert store.steps(run)[:, 0].tolist() == [1]
-    store.end(run, "finished")
+    store.end(run, "failed", "another", message="not mine")
+    assert store.run(run).status == "running"
+    store.end(run, "finished", "me")
     assert not store.beat(run, "me")
+
+
+def test_what_is_written_again_because_the_answer_was_lost_is_there_once(store: Store) -> None:
+    run = store.queue(RECIPE)
+    ended = EpochEnded(1, metrics(), metrics(), 1.0, 1.0)
+    for _ in range(2):
+        store.append(run, [step(1), step(2), ended, Notice("one")])
+    store.append(run, [Notice("two")])
+    assert store.steps(run)[:, 0].tolist() == [1, 2]
+    assert [event for _, event in store.events(run)] == [ended, Notice("one"), Notice("two")]
 
 
 def test_a_run_that_goes_on_forgets_what_came_after_its_checkpoint(store: Store) -> None:

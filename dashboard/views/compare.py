@@ -102,6 +102,7 @@ def results(table: pd.DataFrame) -> None:
         table,
         hide_index=True,
         height="content",
+        placeholder="–",
         column_config={
             "Validation accuracy": st.column_config.NumberColumn(format="%.1f %%"),
             "Validation loss": st.column_config.NumberColumn(format="%.4f"),

@@ -52,6 +52,7 @@ def history() -> None:
         selection_mode=["multi-row", "single-cell"],
         height="content" if len(listed) <= ROWS else 36 * ROWS,
         key=table_key(),
+        placeholder="–",
         column_config={
             "run": st.column_config.NumberColumn("Run", width=60),
             "★": st.column_config.TextColumn(width=40),

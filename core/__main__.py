@@ -1,11 +1,11 @@
-"""The command line: `python -m core train|backbones|runs|pause|stop|resume|work|predict|export`."""
+"""The command line: `python -m core train|backbones|runs|pause|stop|resume|work|check|import|predict|export`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 
-from core.cli import backbones, control, export, predict, runs, train
+from core.cli import backbones, control, data, export, predict, runs, train
 from core.errors import BadRecipe, ThawError
 
 
@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe or bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m core", description="Transfer learning from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, backbones, runs, control, predict, export):
+    for command in (train, backbones, runs, control, data, predict, export):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:

@@ -15,6 +15,7 @@ collect_garbage_now_and_then()
 page = st.navigation(
     [
         st.Page("views/train.py", title="Train", icon=":material/local_fire_department:", default=True),
+        st.Page("views/data.py", title="Data", icon=":material/photo_library:"),
         st.Page("views/runs.py", title="Runs", icon=":material/history:"),
         st.Page("views/compare.py", title="Compare", icon=":material/stacked_line_chart:"),
     ],

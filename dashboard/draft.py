@@ -13,8 +13,7 @@ import streamlit as st
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from core.recipe import DEFAULT_LR, Recipe
-
-SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
+from core.runs.roots import SAMPLE_DATA
 
 SAME_IN_BOTH = (
     *("data", "val_fraction", "backbone", "weights", "image_size", "epochs", "batch_size", "seed"),

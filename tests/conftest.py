@@ -38,6 +38,7 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "thaw_home"
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.setenv("THAW_WORKER_IDLE", "0")
+    monkeypatch.setenv("THAW_DATA_ROOTS", str(tmp_path))
     monkeypatch.delenv("THAW_DATABASE_URL", raising=False)
     return home
 

@@ -1,49 +1,77 @@
 """Read one image as a person sees it: upright, in colour, transparency on white, the first frame of an animation."""
 
+import functools
+import importlib
+import importlib.util
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from core.data.limits import SMALLEST_SIDE, limits
 from core.errors import BadImage
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-SIDES = (10, 10_000)
-MEGAPIXELS = 40
-ASPECT = 20
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """What can be read here: HEIC by way of the optional package `pillow-heif`."""
+    found = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]
+    if features.check("avif"):
+        found.append("AVIF")
+    if importlib.util.find_spec("pillow_heif"):
+        importlib.import_module("pillow_heif").register_heif_opener()
+        found.append("HEIF")
+    return tuple(found)
 
 
-def decode(path: Path) -> Image.Image:
-    """The image at `path` in mode RGB. Raises BadImage with the file's name and what is wrong with it."""
+def decode(source: Path | bytes, name: str | None = None) -> Image.Image:
+    """The image at a path, or in the bytes of a file called `name`, in mode RGB.
+
+    Raises BadImage with the file's name and what is wrong with it.
+    """
+    with opened(source, name) as image:
+        image.load()
+        return as_seen(image)
+
+
+@contextmanager
+def opened(source: Path | bytes, name: str | None = None) -> Iterator[Image.Image]:
+    """The image as Pillow has it, its size checked and nothing decoded yet. Raises BadImage, then and later on."""
+    shown = name or str(source)
     try:
         with warnings.catch_warnings():
             # Limits of our own come first; Pillow's warning about large images would only repeat them.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                _check_size(path, *image.size)
-                image.load()
-                return _as_seen(image)
+            with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats()) as image:
+                _check_size(shown, *image.size)
+                yield image
     except UnidentifiedImageError as error:
-        raise BadImage(f"{path} is not a picture; remove it, or save it again as JPEG or PNG.") from error
+        raise BadImage(f"{shown} is not a picture; remove it, or save it again as JPEG or PNG.") from error
     except FileNotFoundError as error:
-        raise BadImage(f"{path} is not there; check its path, or put it back.") from error
+        raise BadImage(f"{shown} is not there; check its path, or put it back.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadImage(f"{path} is damaged ({error}); remove it or replace it by a sound copy.") from error
+        raise BadImage(f"{shown} is damaged ({error}); remove it or replace it by a sound copy.") from error
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _check_size(name: str, width: int, height: int) -> None:
     """Refuse what would not fit into memory, or could not be cropped to a square, before any pixel is decoded."""
-    size = f"{path} is {width} × {height} pixels"
-    if min(width, height) < SIDES[0]:
-        raise BadImage(f"{size}; each side needs at least {SIDES[0]}. Remove it or take a larger copy.")
-    if max(width, height) > SIDES[1] or width * height > MEGAPIXELS * 1_000_000:
-        raise BadImage(f"{size}; the limits are {SIDES[1]:,} pixels a side and {MEGAPIXELS} megapixels. Scale it down.")
-    if max(width, height) > ASPECT * min(width, height):
-        raise BadImage(f"{size}; one side may be at most {ASPECT} times the other. Crop it.")
+    allowed = limits()
+    size = f"{name} is {width} × {height} pixels"
+    if min(width, height) < SMALLEST_SIDE:
+        raise BadImage(f"{size}; each side needs at least {SMALLEST_SIDE}. Remove it or take a larger copy.")
+    if max(width, height) > allowed.side or width * height > allowed.megapixels * 1_000_000:
+        most = f"the limits are {allowed.side:,} pixels a side and {allowed.megapixels} megapixels"
+        raise BadImage(f"{size}; {most}. Scale it down.")
+    if max(width, height) > allowed.aspect * min(width, height):
+        raise BadImage(f"{size}; one side may be at most {allowed.aspect} times the other. Crop it.")
 
 
-def _as_seen(image: Image.Image) -> Image.Image:
+def as_seen(image: Image.Image) -> Image.Image:
+    """An opened image as a person sees it, in mode RGB."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith(("I", "F")):
         return _scaled_grey(upright).convert("RGB")

@@ -1,15 +1,13 @@
 """Look at a folder of classes without opening a single image."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from natsort import natsorted
-
+from core.data.found import Findings, find
+from core.data.layout import SHAPE
+from core.data.limits import limits
+from core.data.names import IMAGE_SUFFIXES, is_rubbish, suffix
 from core.errors import BadData
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-SHAPE = "put the pictures into one folder per class, such as cats/ and dogs/"
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Example:
 class ImageFolder:
     """What a folder holds. `val` is None where the folder has no val/ of its own and a split has to be drawn.
 
-    `classes` are folder names in natural order ("2" before "10"); a label is an index into them.
+    `classes` are names in natural order ("2" before "10"); a label is an index into them.
     `notices` are sentences about what was left out and why.
     """
 
@@ -43,68 +41,40 @@ class ImageFolder:
 
 
 def look(path: Path) -> ImageFolder:
-    """Find classes and images below `path`, which holds class folders, or train/ and val/ of class folders.
+    """Find classes and images at `path` (`core.data.found`).
 
-    Raises BadData when it is missing, or holds fewer than two classes with images.
+    Raises BadData when it is missing, holds fewer than two classes with images, or more classes than are allowed.
     """
-    if not path.is_dir():
-        raise BadData(f"{path} is not a folder; give the path of a folder that has one folder of pictures per class.")
-    if (path / "train").is_dir() and (path / "val").is_dir():
-        return _look_at_split(path)
-    found = _classes(path)
-    classes = _with_images(path, found)
-    return ImageFolder(path, classes, _examples(classes, found), None, _empty(found))
+    return arrange(path, find(path))
 
 
-def _look_at_split(path: Path) -> ImageFolder:
-    train, val = _classes(path / "train"), _classes(path / "val")
-    classes = _with_images(path / "train", train)
-    strangers = [name for name in _with_any(val) if name not in classes]
-    notices = [f"val/{name} was left out: train/ has no pictures of that class." for name in strangers]
-    notices += [f"{name} has no pictures in val/, so nothing validates it." for name in classes if not val.get(name)]
-    notices = [*_empty(train), *notices]
-    return ImageFolder(path, classes, _examples(classes, train), _examples(classes, val), tuple(notices))
+def arrange(path: Path, found: Findings) -> ImageFolder:
+    """The classes that can be trained on, and their examples. Raises BadData like `look`."""
+    splits = any(picture.part == "val" for picture in found.pictures)
+    labels = dict.fromkeys(picture.label for picture in found.pictures if not splits or picture.part != "val")
+    classes = tuple(labels)
+    _demand_classes(path, classes)
+    index = {label: number for number, label in enumerate(classes)}
+    train = tuple(Example(p.path, index[p.label]) for p in found.pictures if p.label in index and p.part != "val")
+    notices = [f"The class {label} was left out: it has no pictures." for label in found.empty if label not in index]
+    if not splits:
+        return ImageFolder(path, classes, train, None, (*notices, *found.notices))
+    val = tuple(Example(p.path, index[p.label]) for p in found.pictures if p.label in index and p.part == "val")
+    strangers = dict.fromkeys(p.label for p in found.pictures if p.label not in index)
+    notices += [f"val/{label} was left out: train/ has no pictures of that class." for label in strangers]
+    validated = {example.label for example in val}
+    lacking = [label for label in classes if index[label] not in validated]
+    notices += [f"{label} has no pictures in val/, so nothing validates it." for label in lacking]
+    return ImageFolder(path, classes, train, val, (*notices, *found.notices))
 
 
-def _classes(path: Path) -> dict[str, tuple[Path, ...]]:
-    """Image files by class folder, both in natural order."""
-    folders = natsorted((p for p in path.iterdir() if p.is_dir() and not _ignored(p)), key=lambda p: p.name)
-    return {folder.name: tuple(natsorted(_images(folder))) for folder in folders}
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if _ignored(path):
-            continue
-        if path.is_dir():
-            yield from _images(path)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            yield path
-
-
-def _ignored(path: Path) -> bool:
-    """What operating systems leave behind: dot-files and the folders of macOS archives."""
-    return path.name.startswith(".") or path.name == "__MACOSX" or path.is_symlink()
-
-
-def _with_any(found: dict[str, tuple[Path, ...]]) -> list[str]:
-    return [name for name, files in found.items() if files]
-
-
-def _with_images(path: Path, found: dict[str, tuple[Path, ...]]) -> tuple[str, ...]:
-    classes = _with_any(found)
+def _demand_classes(path: Path, classes: tuple[str, ...]) -> None:
+    if len(classes) > limits().classes:
+        raise BadData(f"There are {len(classes):,} classes; {limits().classes:,} are allowed (THAW_MAX_CLASSES).")
     if len(classes) >= 2:
-        return tuple(classes)
+        return
     if classes:
         raise BadData(f"{path} has pictures of one class only ({classes[0]}); add a folder for a second class.")
-    if any(_images(path)):
+    if any(suffix(file.name) in IMAGE_SUFFIXES for file in path.iterdir() if not is_rubbish([file.name])):
         raise BadData(f"{path} has pictures but no classes; {SHAPE}.")
     raise BadData(f"{path} has no pictures; {SHAPE}. Formats: {', '.join(sorted(s[1:] for s in IMAGE_SUFFIXES))}.")
-
-
-def _empty(found: dict[str, tuple[Path, ...]]) -> tuple[str, ...]:
-    return tuple(f"The class {name} was left out: it has no pictures." for name, files in found.items() if not files)
-
-
-def _examples(classes: tuple[str, ...], found: dict[str, tuple[Path, ...]]) -> tuple[Example, ...]:
-    return tuple(Example(path, label) for label, name in enumerate(classes) for path in found.get(name, ()))

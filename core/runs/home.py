@@ -1,5 +1,6 @@
 """Where Thaw keeps what it writes."""
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -37,6 +38,21 @@ def worker_lock(place: int) -> Path:
 def features_folder() -> Path:
     """Where the features of frozen network parts are kept, for all runs."""
     return home() / "features"
+
+
+def data_folder() -> Path:
+    """Where data sets are kept (`core.data.stored`)."""
+    return home() / "data"
+
+
+def facts_file(data: Path) -> Path:
+    """Remembers what the pictures at `data` are (`core.data.facts`)."""
+    return home() / "facts" / f"{hashlib.sha256(str(data).encode()).hexdigest()[:16]}.json"
+
+
+def tasks_folder() -> Path:
+    """Where tasks say how far they are (`core.runs.task`)."""
+    return home() / "tasks"
 
 
 def run_folder(run: int) -> Path:

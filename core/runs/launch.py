@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -76,10 +77,16 @@ def take_card(place: int) -> None:
 
 
 def _start_worker(place: int) -> None:
-    """Start a worker that outlives this process; what it prints goes to THAW_HOME/worker.log."""
-    with (home.home() / "worker.log").open("ab") as output:
-        _started[home.worker_lock(place)] = subprocess.Popen(
-            [sys.executable, "-m", "core.runs.worker", str(place)],
+    """Start a worker; what it prints goes to THAW_HOME/worker.log."""
+    log = home.home() / "worker.log"
+    _started[home.worker_lock(place)] = detached(["core.runs.worker", str(place)], log)
+
+
+def detached(module: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Run a module of Thaw's, with arguments, in a process that outlives this one; what it prints goes to `log`."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *module],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,

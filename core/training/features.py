@@ -125,7 +125,7 @@ def features_of(
     Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
     full or `folder` cannot be written.
     """
-    contents = contents_of(paths, folder / _memo(paths))
+    contents = yield from contents_of(paths, folder / _memo(paths))
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
     key = _key(frozen, list(unique), looks)
     row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}

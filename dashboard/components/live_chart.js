@@ -95,8 +95,17 @@ function inTheMiddle(text, bgcolor) {
 function inWords({ data, layout }) {
   const sentences = data
     .filter((trace) => trace.x?.length)
-    .map((trace) => `${asText(trace.name ?? "")}: ${Number(trace.y.at(-1)?.toPrecision(3))} at ${trace.x.at(-1)}.`);
+    .map((trace) => trace.type === "bar" ? bars(trace) : lastPoint(trace));
   return [`Chart: ${asText(layout.title?.text ?? "")}.`, ...sentences].join(" ");
+}
+
+function lastPoint({ name, x, y }) {
+  return `${asText(name ?? "")}: ${Number(y.at(-1)?.toPrecision(3))} at ${x.at(-1)}.`;
+}
+
+// Bars lie: their names are up the side.
+function bars({ name, x, y }) {
+  return `${asText(name ?? "")}: ${y.map((label, at) => `${asText(label)} ${x[at]}`).join(", ")}.`;
 }
 
 // Names come with their HTML escaped, for plotly.

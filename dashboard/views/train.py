@@ -2,15 +2,17 @@
 
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.check import check
-from core.errors import BadRecipe, Fault, UnknownRun
+from core.errors import BadData, BadRecipe, Fault, UnknownRun
 from core.recipe import Recipe
 from core.runs.launch import ensure_workers
 from core.runs.recover import keep_going
+from core.runs.roots import demand_allowed
 from dashboard import draft
 from dashboard.cost import cost
 from dashboard.faults import in_words
@@ -87,7 +89,10 @@ def remember(run: int) -> None:
 def checked(settings: dict[str, Any]) -> tuple[Recipe | None, tuple[Fault, ...]]:
     """The recipe, or its faults, as of the last few seconds."""
     try:
+        demand_allowed(Path(settings["data"]))
         return check(settings), ()
+    except BadData as error:
+        return None, (Fault("data", settings["data"], str(error)),)
     except BadRecipe as error:
         return None, error.faults
 

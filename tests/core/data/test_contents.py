@@ -9,6 +9,7 @@ import pytest
 
 from core.data.contents import contents_of
 from core.errors import BadImage
+from tests.conftest import result_of
 
 LONG_AGO = 1_600_000_000
 
@@ -25,42 +26,42 @@ def sha256(text: str) -> str:
 
 def test_a_file_that_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     picture, memo = write(tmp_path / "a", "one"), tmp_path / "memo.json"
-    assert contents_of([picture], memo) == {picture: sha256("one")}
+    assert result_of(contents_of([picture], memo)) == {picture: sha256("one")}
     write(picture, "two")  # As long, and with the same time stamp: what nobody does but a test.
-    assert contents_of([picture], memo) == {picture: sha256("one")}
+    assert result_of(contents_of([picture], memo)) == {picture: sha256("one")}
 
 
 @pytest.mark.parametrize(("text", "changed"), [("three", LONG_AGO), ("two", LONG_AGO + 1)], ids=["size", "time"])
 def test_a_file_that_changed_is_read_again(tmp_path: Path, text: str, changed: float) -> None:
     picture, memo = write(tmp_path / "a", "one"), tmp_path / "memo.json"
-    contents_of([picture], memo)
+    result_of(contents_of([picture], memo))
     write(picture, text, changed)
-    assert contents_of([picture], memo) == {picture: sha256(text)}
+    assert result_of(contents_of([picture], memo)) == {picture: sha256(text)}
 
 
 def test_a_file_that_changed_just_now_is_not_relied_on(tmp_path: Path) -> None:
     picture, memo = tmp_path / "a", tmp_path / "memo.json"
     picture.write_text("one", encoding="utf-8")
-    contents_of([picture], memo)
+    result_of(contents_of([picture], memo))
     status = picture.stat()
     picture.write_text("two", encoding="utf-8")
     os.utime(picture, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert contents_of([picture], memo) == {picture: sha256("two")}
+    assert result_of(contents_of([picture], memo)) == {picture: sha256("two")}
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"a": 1}', '{"a": [1]}'])
 def test_a_damaged_memo_is_written_anew(tmp_path: Path, damage: str) -> None:
     picture, memo = write(tmp_path / "a", "one"), tmp_path / "memo.json"
     memo.write_text(damage, encoding="utf-8")
-    assert contents_of([picture], memo) == {picture: sha256("one")}
+    assert result_of(contents_of([picture], memo)) == {picture: sha256("one")}
     assert list(json.loads(memo.read_text(encoding="utf-8"))) == [str(picture)]
 
 
 def test_what_is_gone_is_forgotten_and_said(tmp_path: Path) -> None:
     first, second, memo = write(tmp_path / "a", "one"), write(tmp_path / "b", "two"), tmp_path / "memo.json"
-    contents_of([first, second], memo)
-    contents_of([second], memo)
+    result_of(contents_of([first, second], memo))
+    result_of(contents_of([second], memo))
     assert list(json.loads(memo.read_text(encoding="utf-8"))) == [str(second)]
     first.unlink()
     with pytest.raises(BadImage, match="put it back"):
-        contents_of([first], memo)
+        result_of(contents_of([first], memo))

@@ -1,0 +1,125 @@
+"""Take pictures in: each file is decoded, made to say nothing but its picture, and put under a name of our own."""
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.decode import opened
+from core.data.incoming import Incoming, Member, Skipped, Unreadable
+from core.data.layout import Place, alike, merged, places
+from core.data.limits import limits
+from core.data.names import IMAGE_SUFFIXES, shown, suffix
+from core.data.privacy import kept
+from core.errors import BadData, BadImage
+from core.events import Progress
+
+FOLDER_SIZE = 1000
+"""Files in one folder at the most: file systems and file managers are slow with more."""
+AHEAD = 2 * (os.cpu_count() or 1)
+"""Files that are in memory at once."""
+STAGE = "Reading pictures"
+FINE = 1000
+"""Units of progress: parts of the whole."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A picture that is kept in `file`, by its path below the staging folder, and what it was called."""
+
+    file: str
+    name: str
+    label: str
+    part: str
+
+
+@dataclass(frozen=True)
+class Staged:
+    """All that was taken in, what was not, and sentences about the whole."""
+
+    pictures: tuple[Taken, ...]
+    skipped: tuple[Skipped, ...]
+    notices: tuple[str, ...]
+
+
+def stage(incoming: Iterable[Incoming], folder: Path) -> Generator[Progress, None, Staged]:
+    """Put all pictures that come into `folder`, which is made here; says how far it is.
+
+    Raises BadData when there are more than is allowed; what the source raises; OSError when the disk is full.
+    """
+    files: list[str] = []
+    names: list[str] = []
+    skipped: list[Skipped] = []
+    animations = 0
+    for share, name, result in _read_ahead(incoming, folder):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            file, animated = result
+            files.append(file)
+            names.append(name)
+            animations += animated
+        yield Progress(STAGE, round(share * FINE), FINE)
+    pictures: list[Taken] = []
+    for file, name, place in zip(files, names, places(names), strict=True):
+        if isinstance(place, Place):
+            pictures.append(Taken(file, shown(name), place.label, place.part))
+        else:
+            skipped.append(Skipped(shown(name), place))
+            (folder / file).unlink()
+    labels = {taken.label for taken in pictures}
+    if len(labels) > limits().classes:
+        raise BadData(f"There are {len(labels):,} classes; {limits().classes:,} are allowed (THAW_MAX_CLASSES).")
+    notices = [*alike(labels), *merged(names)]
+    if animations:
+        notices.append(f"{animations:,} animations or files of several pages: only their first picture is used.")
+    return Staged(tuple(pictures), tuple(skipped), tuple(notices))
+
+
+def _read_ahead(incoming: Iterable[Incoming], folder: Path) -> Iterator[tuple[float, str, Skipped | tuple[str, bool]]]:
+    """Share, name and outcome of every file in order; some are decoded while the next ones are read."""
+    waiting: list[tuple[float, str, Future[Skipped | tuple[str, bool]]]] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        for number, one in enumerate(incoming):
+            if isinstance(one, Skipped):
+                yield 0.0, one.name, one
+                continue
+            content = _content(one)
+            if isinstance(content, Skipped):
+                yield one.share, one.name, content
+                continue
+            file = f"{number // FOLDER_SIZE:04}/{number:06}"
+            waiting.append((one.share, one.name, threads.submit(_keep, one.name, content, folder, file)))
+            if len(waiting) >= AHEAD:
+                share, name, outcome = waiting.pop(0)
+                yield share, name, outcome.result()
+        for share, name, outcome in waiting:
+            yield share, name, outcome.result()
+
+
+def _content(member: Member) -> bytes | Skipped:
+    if suffix(member.name) not in IMAGE_SUFFIXES:
+        return Skipped(shown(member.name), "its name is not that of a picture, such as .jpg or .png")
+    try:
+        content = member.read()
+    except Unreadable as error:
+        return Skipped(shown(member.name), str(error))
+    if len(content) > limits().file_mb * 1_000_000:
+        return Skipped(shown(member.name), f"it has more than {limits().file_mb} MB (the setting THAW_MAX_FILE_MB)")
+    return content
+
+
+def _keep(name: str, content: bytes, folder: Path, file: str) -> Skipped | tuple[str, bool]:
+    """Write a picture under `file` with its suffix; returns that, and whether only its first frame is used."""
+    try:
+        with opened(content, name) as image:
+            image.load()
+            cleaned, ending = kept(content, image)
+            animated = getattr(image, "n_frames", 1) > 1
+    except BadImage as error:
+        return Skipped(shown(name), str(error).removeprefix(f"{name} "))
+    path = folder / f"{file}{ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cleaned)
+    return f"{file}{ending}", animated

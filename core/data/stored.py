@@ -1,0 +1,213 @@
+"""Data sets that Thaw keeps: a folder each, below one shelf, with a record, an index, and what people changed.
+
+    SHELF/flowers-3f2a1c/record.json      name, source, what was skipped (`DataSet`)
+                         index.json       every picture: its file, what it was called, its class, its part
+                         edits.json       pictures left out or in another class (`core.data.edits`)
+                         pictures/…       the pictures, under names of our own
+
+A data set whose pictures are used where they are has a `root` instead of index and pictures.
+"""
+
+import json
+import re
+import secrets
+import shutil
+import tempfile
+import time
+import unicodedata
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from core.data.incoming import Incoming, Skipped
+from core.data.stage import Staged, Taken, stage
+from core.errors import BadData
+from core.events import Progress
+
+RECORD, INDEX, PICTURES, LOCK = "record.json", "index.json", "pictures", "lock"
+STAGING = ".staging-"
+"""How the names of folders begin in which something is coming in."""
+LISTED = 1000
+"""Skipped files that are kept by name."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What is known of a data set beside its pictures. `created` and `deleted` are seconds since 1970.
+
+    `root` is the folder whose pictures are used in place; `more_skipped` counts those that `skipped` has no room for.
+    """
+
+    folder: Path
+    name: str
+    source: str
+    created: float
+    root: Path | None = None
+    skipped: tuple[Skipped, ...] = ()
+    more_skipped: int = 0
+    notices: tuple[str, ...] = ()
+    deleted: float | None = None
+
+
+def all_on(shelf: Path) -> list[DataSet]:
+    """Every data set that has its pictures, the newest first."""
+    if not shelf.is_dir():
+        return []
+    known = [read(folder) for folder in shelf.iterdir() if is_one(folder)]
+    return sorted((one for one in known if one.deleted is None), key=lambda one: -one.created)
+
+
+def is_one(folder: Path) -> bool:
+    """Whether a folder is a data set of Thaw's."""
+    return (folder / RECORD).is_file()
+
+
+def read(folder: Path) -> DataSet:
+    """The record in `folder`. Raises BadData when it is damaged."""
+    values = read_json(folder / RECORD)
+    try:
+        skipped = tuple(Skipped(**row) for row in values.pop("skipped"))
+        root = values.pop("root")
+        notices = tuple(values.pop("notices"))
+        return DataSet(folder, root=Path(root) if root else None, skipped=skipped, notices=notices, **values)
+    except (KeyError, TypeError) as error:
+        raise BadData(f"{folder / RECORD} is damaged; import the pictures again.") from error
+
+
+def pictures(folder: Path) -> tuple[Taken, ...]:
+    """The index of an imported data set. Raises BadData when it is damaged."""
+    try:
+        return tuple(Taken(*row) for row in read_json(folder / INDEX)["pictures"])
+    except (KeyError, TypeError) as error:
+        raise BadData(f"{folder / INDEX} is damaged; import the pictures again.") from error
+
+
+def create(shelf: Path, name: str, source: str, incoming: Iterable[Incoming]) -> Generator[Progress, None, DataSet]:
+    """A new data set of all that comes. Raises BadData when that is nothing; whatever ends it, nothing is left behind.
+
+    It is built aside and moved into place at the end.
+    """
+    shelf.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=shelf, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch) / "data"
+        staged = yield from stage(incoming, folder / PICTURES)
+        _demand_some(staged)
+        write_json(folder / INDEX, {"pictures": _rows(staged)})
+        with FileLock(shelf / LOCK):
+            target = shelf / _new_id(name)
+            made = _with(DataSet(target, _free_name(shelf, name), source, time.time()), staged)
+            _write(replace(made, folder=folder))
+            folder.replace(target)
+    return made
+
+
+def extend(data: DataSet, incoming: Iterable[Incoming]) -> Generator[Progress, None, DataSet]:
+    """More pictures for an imported data set; none when anything goes wrong. Raises BadData when nothing comes."""
+    with tempfile.TemporaryDirectory(dir=data.folder, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch) / "more"
+        staged = yield from stage(incoming, folder)
+        _demand_some(staged)
+        with FileLock(data.folder / LOCK):
+            known = read(data.folder)
+            batch = secrets.token_hex(4)
+            folder.replace(data.folder / PICTURES / batch)
+            added = [[f"{batch}/{file}", *rest] for file, *rest in _rows(staged)]
+            before = [list(asdict(taken).values()) for taken in pictures(data.folder)]
+            write_json(data.folder / INDEX, {"pictures": before + added})
+            extended = _with(known, staged)
+            _write(extended)
+    return extended
+
+
+def adopt(shelf: Path, name: str, root: Path) -> DataSet:
+    """A data set of the pictures in `root`, which stay where they are and as they are."""
+    shelf.mkdir(parents=True, exist_ok=True)
+    with FileLock(shelf / LOCK):
+        made = DataSet(shelf / _new_id(name), _free_name(shelf, name), str(root), time.time(), root)
+        made.folder.mkdir()
+        _write(made)
+    return made
+
+
+def describe(data: DataSet, name: str, source: str) -> None:
+    """Give a data set another name and note."""
+    with FileLock(data.folder / LOCK):
+        _write(replace(read(data.folder), name=name, source=source))
+
+
+def delete(data: DataSet, keep_record: bool) -> None:
+    """Delete the pictures; with `keep_record`, because runs refer to them, what is known of them stays."""
+    if not keep_record:
+        shutil.rmtree(data.folder)
+        return
+    with FileLock(data.folder / LOCK):
+        _write(replace(read(data.folder), deleted=time.time()))
+        shutil.rmtree(data.folder / PICTURES, ignore_errors=True)
+
+
+def sweep(shelf: Path, older_than: float) -> None:
+    """Delete what was coming in more than so many seconds ago, and whose process must be gone."""
+    for folder in (*shelf.glob(f"{STAGING}*"), *shelf.glob(f"*/{STAGING}*")):
+        if time.time() - folder.stat().st_mtime > older_than:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What a file of a data set holds. Raises BadData when it is damaged."""
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadData(f"{file} cannot be read ({error}); import the pictures again.") from error
+    if not isinstance(values, dict):
+        raise BadData(f"{file} is damaged; import the pictures again.")
+    return values
+
+
+def write_json(file: Path, values: Mapping[str, Any]) -> None:
+    """Write a file of a data set, whole or not at all."""
+    partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    partial.write_text(json.dumps(values), encoding="utf-8")
+    partial.replace(file)
+
+
+def _write(data: DataSet) -> None:
+    values = asdict(data) | {"root": str(data.root) if data.root else None}
+    del values["folder"]
+    write_json(data.folder / RECORD, values)
+
+
+def _with(data: DataSet, staged: Staged) -> DataSet:
+    """The record once `staged` is in."""
+    skipped = (*data.skipped, *staged.skipped)
+    more = data.more_skipped + max(0, len(skipped) - LISTED)
+    return replace(data, skipped=skipped[:LISTED], more_skipped=more, notices=(*data.notices, *staged.notices))
+
+
+def _rows(staged: Staged) -> list[list[str]]:
+    return [list(asdict(taken).values()) for taken in staged.pictures]
+
+
+def _demand_some(staged: Staged) -> None:
+    if staged.pictures:
+        return
+    if not staged.skipped:
+        raise BadData("There are no pictures in it. Put them into one folder per class, such as cats/ and dogs/.")
+    first = staged.skipped[0]
+    raise BadData(f"No picture in it can be used. The first of {len(staged.skipped):,}: {first.name}: {first.reason}.")
+
+
+def _new_id(name: str) -> str:
+    """A folder's name that every system takes: what is plain ASCII of the name, and something random."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return f"{re.sub('[^a-z0-9]+', '-', plain.lower()).strip('-')[:40] or 'data'}-{secrets.token_hex(3)}"
+
+
+def _free_name(shelf: Path, name: str) -> str:
+    taken = {one.name for one in all_on(shelf)}
+    if name not in taken:
+        return name
+    return next(other for number in count(2) if (other := f"{name} {number}") not in taken)

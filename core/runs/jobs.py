@@ -1,0 +1,110 @@
+"""The kinds of tasks: each a generator that says how far it is and returns plain values."""
+
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from core.data import archive, stored
+from core.data.files import members
+from core.events import Progress
+from core.recipe import parse
+from core.runs import home
+
+Job = Generator[Progress, None, dict[str, Any]]
+"""Says how far it is, and returns plain values."""
+
+UPLOADS = "uploads"
+"""The folder, in a task's own, of files that came from a browser."""
+
+
+def job(kind: str, folder: Path, arguments: dict[str, Any]) -> Job:
+    """The work of a task of that kind, whose own folder is `folder`."""
+    kinds: dict[str, Callable[..., Job]] = {
+        "archive": _archive,
+        "files": _files,
+        "known": _known,
+        "inspect": _inspect,
+        "preview": _preview,
+    }
+    return kinds[kind](folder, **arguments)
+
+
+def _archive(folder: Path, name: str, source: str, file: str | None = None) -> Job:
+    """Import an archive: a `file` of the server's, or the one that was uploaded."""
+    try:
+        path = Path(file) if file else next((folder / UPLOADS).iterdir())
+        made = yield from stored.create(home.data_folder(), name, source, archive.members(path))
+    finally:
+        shutil.rmtree(folder / UPLOADS, ignore_errors=True)
+    return {"data": str(made.folder)}
+
+
+def _files(folder: Path, name: str, source: str, into: str | None = None) -> Job:
+    """Import uploaded files, in folders that are their classes, as a data set or `into` one."""
+    try:
+        made = yield from _added(members(folder / UPLOADS), name, source, into)
+    finally:
+        shutil.rmtree(folder / UPLOADS, ignore_errors=True)
+    return {"data": str(made.folder)}
+
+
+def _added(incoming: Any, name: str, source: str, into: str | None) -> Generator[Progress, None, stored.DataSet]:
+    if into:
+        return (yield from stored.extend(stored.read(Path(into)), incoming))
+    return (yield from stored.create(home.data_folder(), name, source, incoming))
+
+
+def _known(_folder: Path, name: str, per_class: int | None) -> Job:
+    """Download one of torchvision's data sets, and import it."""
+    # Imported here because it brings torch along.
+    from core.data.known import KNOWN
+    from core.data.known_fetch import pictures
+
+    known = KNOWN[name]
+    arriving = pictures(name, home.home() / "downloads", per_class)
+    incoming: list[Any] = []
+    for one in arriving:
+        if not isinstance(one, Progress):
+            incoming.append(one)
+            break
+        yield one
+
+    def all_of_them() -> Iterator[Any]:
+        yield from incoming
+        yield from arriving
+
+    made = yield from stored.create(home.data_folder(), known.title, f"torchvision's {name}", all_of_them())
+    return {"data": str(made.folder)}
+
+
+def _inspect(_folder: Path, data: str, val_fraction: float, seed: int) -> Job:
+    """Look at every picture; the facts are remembered, the remarks returned."""
+    # Imported here because imagehash brings scipy along, which the dashboard does without.
+    from core.data.inspect import inspect
+
+    path = Path(data)
+    seen = yield from inspect(path, home.facts_file(path), val_fraction, seed)
+    remarks = [
+        {
+            "text": remark.text,
+            "pictures": [str(p) for p in remark.pictures],
+            "remedy": remark.remedy,
+            "leave_out": [str(p) for p in remark.leave_out],
+        }
+        for remark in seen.remarks
+    ]
+    facts = {str(path): [known.width, known.height, known.problem] for path, known in seen.facts.items()}
+    return {"remarks": remarks, "facts": facts, "fault": seen.fault}
+
+
+def _preview(folder: Path, settings: dict[str, Any]) -> Job:
+    """What the network sees in its first batch: the files of pictures, and their classes."""
+    yield Progress("Loading torch", 0, 1)
+    from core.results.preview import first_batch
+
+    seen = first_batch(parse(settings))
+    files = [folder / f"{number}.png" for number in range(len(seen))]
+    for file, (image, _label) in zip(files, seen, strict=True):
+        image.save(file)
+    return {"images": [str(file) for file in files], "labels": [label for _image, label in seen]}

@@ -1,0 +1,30 @@
+"""Which folders of this computer the page may use: the samples, Thaw's own data sets, and what THAW_DATA_ROOTS names.
+
+Whoever reaches the page can name folders; the command line can name any, for it runs with its user's own rights.
+"""
+
+import os
+from pathlib import Path
+
+from core.errors import BadData
+from core.runs import home
+
+SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
+
+
+def roots() -> tuple[Path, ...]:
+    """The folders of THAW_DATA_ROOTS, which are separated like those of PATH."""
+    named = os.environ.get("THAW_DATA_ROOTS", "").split(os.pathsep)
+    return tuple(Path(root).expanduser().resolve() for root in named if root)
+
+
+def demand_allowed(path: Path) -> None:
+    """Raises BadData when `path`, links followed, lies in none of the folders that the page may use."""
+    real = path.resolve()
+    if any(real.is_relative_to(root) for root in (SAMPLE_DATA.resolve(), home.data_folder().resolve(), *roots())):
+        return
+    which = ", ".join(str(root) for root in roots()) or "none so far"
+    raise BadData(
+        f"{path} is outside the folders that this page may use. Whoever starts Thaw allows folders by the setting "
+        f"THAW_DATA_ROOTS ({which})."
+    )

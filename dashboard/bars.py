@@ -1,0 +1,45 @@
+"""How many pictures each class has, as a plotly figure."""
+
+import html
+from collections import Counter
+
+from core.data.found import Findings
+from dashboard.charts import Figure
+from dashboard.palette import TRAINING, VALIDATION
+
+SHOWN = 20
+"""Classes that have a bar; the largest ones, where there are more."""
+
+
+def class_bars(found: Findings) -> tuple[Figure, int]:
+    """A bar for each class, what its own val/ has beside it; and the number of bars."""
+    train = Counter(picture.label for picture in found.pictures if picture.part != "val")
+    val = Counter(picture.label for picture in found.pictures if picture.part == "val")
+    labels = list(train | val)
+    if len(labels) > SHOWN:
+        labels = [label for label, _count in (train + val).most_common(SHOWN)]
+    parts = [("pictures" if not val else "training", TRAINING, train), ("validation", VALIDATION, val)]
+    traces = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": name,
+            "y": [html.escape(label) for label in labels],
+            "x": [counts[label] for label in labels],
+            "marker": {"color": colour},
+            "hovertemplate": "%{y}: %{x} " + name + "<extra></extra>",
+        }
+        for name, colour, counts in parts
+        if counts
+    ]
+    more = len(train | val) - len(labels)
+    title = f"Pictures per class: {sum((train + val).values()):,} in {len(train | val):,} classes"
+    layout = {
+        "title": {"text": title + (f" (the {SHOWN} largest)" if more else ""), "x": 0, "xanchor": "left"},
+        "barmode": "stack",
+        "yaxis": {"autorange": "reversed", "type": "category", "automargin": True, "ticklabelposition": "outside"},
+        "xaxis": {"rangemode": "tozero"},
+        "showlegend": bool(val),
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    }
+    return {"data": traces, "layout": layout}, len(labels)

@@ -1,0 +1,63 @@
+"""What to see to before training, each with a remedy that is one click away."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.data import edits, stored
+from core.data.found import Findings
+from core.runs import home
+from dashboard import draft, sets
+from dashboard.panels import tasks
+
+BY_ITSELF = 5_000
+"""Pictures that are looked at without being asked for."""
+
+
+def inspect(found: Findings) -> dict[str, Any] | None:
+    """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
+    own = draft.current()
+    path, fraction, seed = own.data_path(), own.val_fraction, own.seed
+    about = [(picture.file, picture.label, picture.part) for picture in found.pictures]
+    ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
+    seen: dict[str, Any] | None = tasks.result(
+        f"i{sets.digest(path, fraction, seed, about)}",
+        "inspect",
+        len(found.pictures) <= BY_ITSELF,
+        ask,
+        lambda: {"data": path, "val_fraction": fraction, "seed": seed},
+    )
+    return seen
+
+
+def show(found: Findings, seen: dict[str, Any]) -> None:
+    """A row for each remark; nothing to see to is said too."""
+    if not seen["remarks"]:
+        st.caption(":material/check_circle: No damaged pictures, no copies, enough of every class.")
+    for number, remark in enumerate(seen["remarks"]):
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.text(remark["text"])
+            if remark["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
+                st.session_state["data.only"] = (remark["text"], frozenset(remark["pictures"]))
+            if st.button(remark["remedy"], icon=":material/healing:", key=f"mend-{number}"):
+                paths = set(remark["leave_out"])
+                leave_out(picture.file for picture in found.pictures if str(picture.path) in paths)
+
+
+def leave_out(chosen: Iterable[str]) -> None:
+    """Take pictures out of the data set, which is made one where it is only a folder so far."""
+    edits.remove(own_folder(), chosen)
+    st.session_state.pop("data.only", None)
+    st.rerun()
+
+
+def own_folder() -> Path:
+    """The data set whose record takes the changes; a sample or a folder is adopted first, its files as they are."""
+    own = draft.current()
+    folder = Path(own.data_path())
+    if not stored.is_one(folder):
+        name = sets.SAMPLES.get(str(folder), folder.name).split(":")[0]
+        own.data = str(stored.adopt(home.data_folder(), f"{name}, changed", folder).folder)
+    return Path(own.data_path())

@@ -1,0 +1,62 @@
+"""The pictures that can be chosen, by the names that people know them by."""
+
+import hashlib
+from pathlib import Path
+
+import streamlit as st
+
+from core.data import stored
+from core.data.folder import ImageFolder, arrange
+from core.data.found import Findings, find
+from core.errors import BadData
+from core.runs import home
+from core.runs.roots import SAMPLE_DATA, demand_allowed
+
+SAMPLES = {
+    str(SAMPLE_DATA / "stamps"): "Stamps: photos of things",
+    str(SAMPLE_DATA / "digits"): "Digits: handwriting",
+}
+
+
+def choices(chosen: str) -> dict[str, str]:
+    """Names by path: the samples, all data sets, and whatever is chosen now."""
+    own = {str(one.folder): one.name for one in stored.all_on(home.data_folder())}
+    return SAMPLES | own | ({chosen: name_of(chosen)} if chosen and chosen not in own | SAMPLES else {})
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def name_of(path: str) -> str:
+    """What to call the pictures at a path: a data set's name, also of a deleted one, or the folder's."""
+    folder = Path(path)
+    try:
+        return stored.read(folder).name if stored.is_one(folder) else folder.name
+    except BadData:
+        return folder.name
+
+
+def data_set(path: str) -> stored.DataSet | None:
+    """The data set at a path; None for a sample or another folder."""
+    return stored.read(Path(path)) if path and stored.is_one(Path(path)) else None
+
+
+def pictures(path: str) -> Findings | None:
+    """The pictures at a path; None, and `core.check` says why, where there are none or the page may not look."""
+    try:
+        demand_allowed(Path(path))
+        return find(Path(path))
+    except (BadData, OSError):
+        return None
+
+
+def classes(path: str) -> ImageFolder | None:
+    """The classes at a path, as they would be trained on; None where that cannot be."""
+    found = pictures(path)
+    try:
+        return arrange(Path(path), found) if found else None
+    except (BadData, OSError):
+        return None
+
+
+def digest(*parts: object) -> str:
+    """A short name for values, the same for the same values."""
+    return hashlib.sha256(repr(parts).encode("utf-8", "replace")).hexdigest()[:16]

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from core.data.incoming import Incoming, Member, Skipped, Unreadable
 from core.data.limits import Limits, limits
@@ -153,9 +153,20 @@ class _Counted:
         return content
 
 
+class _Header(tarfile.TarInfo):
+    """Headers whose damage is an error: by itself, `tarfile` takes one for the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+
+
 def _tar(file: IO[bytes], name: str, size: int, allowed: Limits) -> Iterator[Incoming]:
     counted = _Counted(_unpacked(file), file, name, allowed)
-    with tarfile.open(fileobj=counted, mode="r|") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
         number = 0
         while (entry := archive.next()) is not None:
             number += 1
@@ -175,6 +186,7 @@ def _tar(file: IO[bytes], name: str, size: int, allowed: Limits) -> Iterator[Inc
 
 
 def _unpacked(file: IO[bytes]) -> Any:
+    file.seek(0)
     start = file.read(6)
     file.seek(0)
     if start.startswith(b"\x1f\x8b"):

@@ -36,8 +36,8 @@ def review(pictures: Sequence[Found], facts: Mapping[Path, Facts], drawn: Split 
         *_damaged(facts),
         *_leaks(sound, drawn),
         *_contradictions(sound, labels),
-        *_copies(copies.exact(sound), labels, "are exact copies of others"),
-        *_copies(copies.near(sound), labels, "look like others (the same picture at another size or quality)"),
+        *_copies(copies.exact(sound), labels, "Exact copies of others"),
+        *_copies(copies.near(sound), labels, "Other pictures again, at another size or quality"),
         *_few(pictures),
         *_imbalance(pictures),
     ]
@@ -52,7 +52,7 @@ def majority(folder: ImageFolder) -> float:
 def _damaged(facts: Mapping[Path, Facts]) -> Iterator[Remark]:
     bad = tuple(path for path, known in facts.items() if known.problem)
     if bad:
-        yield Remark(f"{_pictures(bad)} cannot be used: damaged, or no picture at all.", bad, "Leave them out", bad)
+        yield Remark(f"Damaged, or no picture at all: {_pictures(bad)}.", bad, "Leave them out", bad)
 
 
 def _leaks(facts: Mapping[Path, Facts], drawn: Split | None) -> Iterator[Remark]:
@@ -63,7 +63,7 @@ def _leaks(facts: Mapping[Path, Facts], drawn: Split | None) -> Iterator[Remark]
     groups = [set(group) for group in (*copies.exact(facts), *copies.near(facts))]
     both = tuple(dict.fromkeys(p for group in groups if group & validating for p in sorted(group & training)))
     if both:
-        text = f"{_pictures(both)} of the training set are in the validation set too, which makes it look too good."
+        text = f"In training and in validation: {_pictures(both)}. Accuracy would look better than it is."
         yield Remark(text, both, "Leave them out of training", both)
 
 
@@ -71,14 +71,14 @@ def _contradictions(facts: Mapping[Path, Facts], labels: Mapping[Path, str]) -> 
     groups = [group for group in copies.exact(facts) if len({labels[path] for path in group}) > 1]
     torn = tuple(path for group in groups for path in group)
     if torn:
-        yield Remark(f"{_pictures(torn)} are in two classes at once.", torn, "Leave them all out", torn)
+        yield Remark(f"In two classes at once: {_pictures(torn)}.", torn, "Leave them all out", torn)
 
 
 def _copies(groups: copies.Groups, labels: Mapping[Path, str], what: str) -> Iterator[Remark]:
     same = [group for group in groups if len({labels[path] for path in group}) == 1]
     spare = tuple(path for group in same for path in group[1:])
     if spare:
-        yield Remark(f"{_pictures(spare)} {what}.", tuple(p for g in same for p in g), "Keep one of each", spare)
+        yield Remark(f"{what}: {_pictures(spare)}.", tuple(p for g in same for p in g), "Keep one of each", spare)
 
 
 def _few(pictures: Sequence[Found]) -> Iterator[Remark]:

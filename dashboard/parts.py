@@ -1,13 +1,13 @@
 """Small pieces that several views use: text that stays text, and numbers as people read them."""
 
 import re
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
 from core.backbones import catalogue
 from core.recipe import Recipe
+from dashboard.sets import name_of
 
 JOINER = "\N{WORD JOINER}"
 """A character without width."""
@@ -94,4 +94,4 @@ def describe(recipe: Recipe) -> str:
     varied = [f"variation {recipe.augment}"] if recipe.augment != "none" else []
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]
-    return " · ".join([*what, Path(recipe.data).name])
+    return " · ".join([*what, name_of(recipe.data)])

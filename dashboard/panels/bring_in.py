@@ -61,7 +61,9 @@ def _archive() -> None:
 
 def _files() -> None:
     into = _into()
-    kind = st.segmented_control("What", ["Pictures", "Folder"], default="Pictures", key="data.kind", required=True)
+    kind = st.segmented_control(
+        "What", ["Pictures", "Whole folder"], default="Pictures", key="data.kind", required=True
+    )
     label = ""
     if kind == "Pictures":
         label = st.text_input("Class of these pictures", key="data.label", max_chars=limits().name).strip()
@@ -70,7 +72,7 @@ def _files() -> None:
         accept_multiple_files=True if kind == "Pictures" else "directory",
         key=_fresh("files"),
     )
-    ready = bool(uploaded) and (kind == "Folder" or bool(label))
+    ready = bool(uploaded) and (kind != "Pictures" or bool(label))
     if st.button("Add them", type="primary", disabled=not ready, key="data.add", width="stretch"):
         folder = task.new()
         above = f"{label.replace('/', '∕')}/" if label else ""

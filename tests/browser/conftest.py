@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from core.runs.store import Store
@@ -47,6 +48,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose camera sees red on the left and blue on the right, 1280 × 720."""
+    film = tmp_path_factory.mktemp("film") / "film.mjpeg"
+    frame = Image.new("RGB", (1280, 720), (200, 30, 30))
+    frame.paste((30, 30, 200), (640, 0, 1280, 720))
+    frame.save(film, format="JPEG")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    film_flag = f"--use-file-for-fake-video-capture={film}"
+    seeing = browser.browser_type.launch(executable_path=executable(), args=[*QUIET, *camera, film_flag])
+    yield seeing
+    seeing.close()
+
+
 class Dashboard:
     """A running dashboard with a THAW_HOME of its own; both survive a restart of the server."""
 
@@ -59,8 +74,8 @@ class Dashboard:
         self.store = Store(f"sqlite:///{(home / 'thaw.sqlite').as_posix()}")
         self.log = home / "server.log"
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.headless=true"]
+    def start(self, script: str = "dashboard/app.py") -> None:
+        command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
         with self.log.open("ab") as output:
             self.server = subprocess.Popen(
                 [*command, f"--server.port={self.port}"], cwd=ROOT, env=self.environment, stdout=output, stderr=output

@@ -1,7 +1,5 @@
 """The webcam component on a page of its own, in a Chromium that has a made-up camera and lets every page use it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -11,7 +9,7 @@ from PIL import Image, ImageOps
 from playwright.sync_api import Browser, JSHandle, Page, expect
 
 from dashboard.components.webcam import bursts_in
-from tests.browser.conftest import QUIET, ROOT, Dashboard, executable
+from tests.browser.conftest import Dashboard
 
 PAGE = """
 import time
@@ -45,23 +43,11 @@ while (HERE / "busy").exists():
     time.sleep(0.01)
 """
 REFUSE = "name => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('refused', name); }; }"
-SIZE = (1280, 720)
 SIZE_TAKEN = (640, 360)
-RED, BLUE = (200, 30, 30), (30, 30, 200)
 
 
 class WebcamPage(Dashboard):
     """A server of the page above."""
-
-    def start(self) -> None:
-        script = self.log.with_name("page.py")
-        script.write_text(PAGE, encoding="utf-8")
-        command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true"]
-        with self.log.open("ab") as output:
-            self.server = subprocess.Popen(
-                [*command, f"--server.port={self.port}"], cwd=ROOT, env=self.environment, stdout=output, stderr=output
-            )
-        self._when_up()
 
     def pictures(self, count: int) -> list[Image.Image]:
         """What the script has written down last."""
@@ -71,24 +57,12 @@ class WebcamPage(Dashboard):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebcamPage]:
     running = WebcamPage(tmp_path_factory.mktemp("webcam"))
-    running.start()
+    script = running.log.with_name("page.py")
+    script.write_text(PAGE, encoding="utf-8")
+    running.start(str(script))
     yield running
     running.stop()
     assert "Traceback" not in running.log.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose camera sees red on the left and blue on the right."""
-    film = tmp_path_factory.mktemp("film") / "film.mjpeg"
-    frame = Image.new("RGB", SIZE, RED)
-    frame.paste(BLUE, (SIZE[0] // 2, 0, *SIZE))
-    frame.save(film, format="JPEG")
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    film_flag = f"--use-file-for-fake-video-capture={film}"
-    seeing = browser.browser_type.launch(executable_path=executable(), args=[*QUIET, *camera, film_flag])
-    yield seeing
-    seeing.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from core.data import archive, stored
-from core.data.decode import decode
+from core.data.decode import decode, formats
 from core.data.folder import look
 from core.errors import BadData
 from tests.conftest import result_of
@@ -318,6 +318,23 @@ def test_a_picture(tmp_path: Path, name: str, content: bytes, reason: str) -> No
     assert b"Maker of the camera" not in file.read_bytes()
     with Image.open(file) as image:
         assert set(image.getexif()) <= {0x0112}
+
+
+@pytest.mark.parametrize(("kind", "module"), [("HEIF", "pillow_heif"), ("AVIF", "PIL._avif")])
+def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
+    pytest.importorskip(module)
+    assert kind in formats()
+    content = BytesIO()
+    Image.new("RGB", (60, 40), "red").save(content, kind)
+    path = zipped(tmp_path / "data.zip", GOOD | {f"a/x.{kind.lower()}": content.getvalue()})
+    made = result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    (kept,) = [taken for taken in stored.pictures(made.folder) if taken.name.startswith("a/x.")]
+    seen = decode(made.folder / stored.PICTURES / kept.file)
+    assert kept.file.endswith(".jpg")
+    assert seen.size == (60, 40)
+    red, green, blue = seen.getpixel((30, 20))  # type: ignore[misc]
+    assert red > 240
+    assert max(green, blue) < 20
 
 
 def test_animations_are_said(tmp_path: Path) -> None:

@@ -29,13 +29,15 @@ FOREIGN = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
 UNPACK = "unpack it, and choose the folder or a zip of it"
 
 
-def members(path: Path) -> Iterator[Incoming]:
+def members(path: Path, title: str | None = None) -> Iterator[Incoming]:
     """All that the archive at `path` holds, in its own order, but for what systems leave behind.
+
+    Sentences call it by its `title`, or else by its file's name.
 
     Raises BadData when it is no archive, or over a limit.
     """
     allowed = limits()
-    name, size = shown(path.name), path.stat().st_size
+    name, size = shown(title or path.name), path.stat().st_size
     if size > allowed.archive_mb * 1_000_000:
         raise BadData(
             f"{name} has {size / 1e6:,.0f} MB; {allowed.archive_mb:,} MB are allowed (the setting THAW_MAX_ARCHIVE_MB)."

@@ -52,26 +52,32 @@ def find(path: Path) -> Findings:
     """
     if not path.is_dir():
         raise BadData(f"{path} is not a folder; give the path of a folder that has one folder of pictures per class.")
-    changed = tuple(_changes(path))
-    settled = time.time_ns() - max(changed) > SETTLED
-    return _remembered(path, changed) if settled else _find(path)
+    folders = tuple(_folder_times(path))
+    settled = time.time_ns() - max(folders, default=0) > SETTLED
+    return _remembered(path, folders, tuple(_file_versions(path))) if settled else _find(path)
 
 
 @functools.lru_cache(maxsize=4)
-def _remembered(path: Path, _changed: tuple[int, ...]) -> Findings:
+def _remembered(path: Path, _folders: tuple[int, ...], _files: tuple[tuple[int, ...], ...]) -> Findings:
     return _find(path)
 
 
-def _changes(path: Path) -> Iterator[int]:
-    """When, in nanoseconds, the files of a data set and the folders at `path`, to the second level, changed last."""
-    yield path.stat().st_mtime_ns
-    files = [path / name for name in (stored.RECORD, stored.INDEX, edits.EDITS)]
-    yield from (file.stat().st_mtime_ns for file in files if file.is_file())
+def _folder_times(path: Path) -> Iterator[int]:
+    """When, in nanoseconds, the folders with pictures, to the second level, changed last; none for imported ones."""
     root = stored.read(path).root if stored.is_one(path) else path
     if root is not None and root.is_dir():
+        yield root.stat().st_mtime_ns
         for folder in _folders(root):
             yield folder.stat().st_mtime_ns
             yield from (inner.stat().st_mtime_ns for inner in _folders(Path(folder.path)))
+
+
+def _file_versions(path: Path) -> Iterator[tuple[int, ...]]:
+    """What tells versions of a data set's own files apart: each is another file, moved into place."""
+    for file in (path / name for name in (stored.RECORD, stored.INDEX, edits.EDITS)):
+        if file.is_file():
+            status = file.stat()
+            yield status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _find(path: Path) -> Findings:

@@ -30,11 +30,11 @@ def job(kind: str, folder: Path, arguments: dict[str, Any]) -> Job:
     return kinds[kind](folder, **arguments)
 
 
-def _archive(folder: Path, name: str, source: str, file: str | None = None) -> Job:
-    """Import an archive: a `file` of the server's, or the one that was uploaded."""
+def _archive(folder: Path, name: str, source: str, file: str | None = None, title: str | None = None) -> Job:
+    """Import an archive: a `file` of the server's, or the one that was uploaded and is called `title`."""
     try:
         path = Path(file) if file else next((folder / UPLOADS).iterdir())
-        made = yield from stored.create(home.data_folder(), name, source, archive.members(path))
+        made = yield from stored.create(home.data_folder(), name, source, archive.members(path, title))
     finally:
         shutil.rmtree(folder / UPLOADS, ignore_errors=True)
     return {"data": str(made.folder)}

@@ -49,8 +49,9 @@ def _archive() -> None:
         folder = task.new()
         (folder / UPLOADS).mkdir()
         (folder / UPLOADS / "archive").write_bytes(uploaded.getbuffer())
-        name = uploaded.name.split(".")[0] or "Pictures"
-        _begin(task.start(folder, "archive", name=name, source=f"the archive {uploaded.name}"), "archive")
+        title = uploaded.name
+        arguments = {"name": title.split(".")[0] or "Pictures", "source": f"the archive {title}", "title": title}
+        _begin(task.start(folder, "archive", **arguments), "archive")
     allowed = limits()
     st.caption(
         f"Limits: {allowed.archive_mb:,} MB, {allowed.files:,} files, {allowed.unpacked_mb:,} MB unpacked; "

@@ -54,13 +54,14 @@ def _filtered(found: Findings) -> tuple[list[Found], bool]:
     labels = list(dict.fromkeys(picture.label for picture in found.pictures))
     options = [EVERYTHING, *labels, *([LEFT_OUT] if found.removed else [])]
     only: tuple[str, frozenset[str]] | None = st.session_state.get("data.only")
-    if only:
+    listed = [picture for picture in found.pictures if only and str(picture.path) in only[1]]
+    if only and listed:  # None of them where other pictures have been chosen since.
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"Only: {only[0]}")
             if st.button("Show all", key="data.all"):
                 del st.session_state["data.only"]
                 st.rerun()
-        return [picture for picture in found.pictures if str(picture.path) in only[1]], False
+        return listed, False
     label = st.selectbox("Pictures of", options, key="data.class", width=320, label_visibility="collapsed")
     if label == LEFT_OUT and found.removed:
         return list(found.removed), True

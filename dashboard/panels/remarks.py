@@ -36,14 +36,28 @@ def show(found: Findings, seen: dict[str, Any]) -> None:
     """A row for each remark; nothing to see to is said too."""
     if not seen["remarks"]:
         st.caption(":material/check_circle: No damaged pictures, no copies, enough of every class.")
+    if seen["facts"]:
+        st.caption(sizes([(width, height) for width, height, problem in seen["facts"].values() if not problem]))
     for number, remark in enumerate(seen["remarks"]):
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(border=True, gap="small"):
             st.text(remark["text"])
-            if remark["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
-                st.session_state["data.only"] = (remark["text"], frozenset(remark["pictures"]))
-            if st.button(remark["remedy"], icon=":material/healing:", key=f"mend-{number}"):
-                paths = set(remark["leave_out"])
-                leave_out(picture.file for picture in found.pictures if str(picture.path) in paths)
+            with st.container(horizontal=True, gap="small"):
+                if remark["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
+                    st.session_state["data.only"] = (remark["text"], frozenset(remark["pictures"]))
+                if st.button(remark["remedy"], icon=":material/healing:", key=f"mend-{number}"):
+                    paths = set(remark["leave_out"])
+                    leave_out(picture.file for picture in found.pictures if str(picture.path) in paths)
+
+
+def sizes(known: list[tuple[int, int]]) -> str:
+    """How large pictures are, in a sentence: the smallest, the one in the middle, the largest."""
+    ordered = sorted(known, key=lambda size: size[0] * size[1])
+    if not ordered:
+        return ""
+    smallest, middle, largest = (f"{w:,} × {h:,}" for w, h in (ordered[0], ordered[len(ordered) // 2], ordered[-1]))
+    if smallest == largest:
+        return f"All are {smallest} pixels."
+    return f"Sizes: {smallest} to {largest} pixels, {middle} in the middle."
 
 
 def leave_out(chosen: Iterable[str]) -> None:

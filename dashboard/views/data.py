@@ -39,9 +39,7 @@ def main() -> None:
         say("error", why_not(path))
     for notice in folder.notices if folder else found.notices:
         say("notice", notice)
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        counts(found)
+    left, right = st.columns([3, 2], gap="medium")
     with right:
         st.markdown("**Before you train**")
         seen = remarks.inspect(found)
@@ -49,7 +47,9 @@ def main() -> None:
             remarks.show(found, seen)
         if folder:
             first_batch()
-    gallery.show(found, folder, seen)
+    with left:
+        counts(found)
+        gallery.show(found, folder, seen)
 
 
 def head(path: str, found: Findings | None) -> None:

@@ -73,7 +73,7 @@ def test_a_bad_zip_shows_its_sentence(page: Page, dashboard: Dashboard, tmp_path
     open_data(page)
     (tmp_path / "bad.zip").write_bytes(b"PK\3\4 nothing good")
     upload(page, tmp_path / "bad.zip")
-    expect(page.get_by_text("is damaged, or no zip or tar archive")).to_be_visible()
+    expect(page.get_by_text("bad.zip is damaged, or no zip or tar archive")).to_be_visible()
     expect(page.get_by_text("Traceback")).to_have_count(0)
     assert sets(dashboard) == []
     page.get_by_role("button", name="Dismiss").click()

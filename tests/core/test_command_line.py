@@ -12,6 +12,7 @@ from core.recipe import parse, to_toml
 from core.runs import home
 from core.runs.store import Store
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
+from tests.core.data.bad_archives import picture, zipped
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,3 +168,28 @@ def test_a_run_is_exported(recipe: str, tmp_path: Path) -> None:
     assert "There is no run 9" in core("export", "9", "--to", "mlflow").stderr
     refused = core("export", "1", "--to", "wandb")
     assert (refused.returncode, "no tool to export to" in refused.stderr) == (1, True)
+
+
+def test_an_archive_is_imported_checked_and_trained_on(tmp_path: Path) -> None:
+    files = {f"{label}/{n}.png": picture((32, 32), seed=50 * k + n) for k, label in enumerate("ab") for n in range(12)}
+    path = zipped(tmp_path / "photos.zip", files | {"a/copy.png": files["a/0.png"], "a/notes.txt": b"hello"})
+    done = core("import", str(path), "--name", "Our [bold]photos")
+    assert done.returncode == 0
+    assert "Our [bold]photos: 25 pictures in" in done.stdout
+    assert "left out: a/notes.txt: its name is not that of a picture" in done.stdout
+    checked = core("check", "Our [bold]photos", "--json")
+    assert checked.returncode == 0
+    told = json.loads(checked.stdout)
+    assert told["classes"] == {"a": 13, "b": 12}
+    assert "Exact copies of others: 1 picture." in [remark["text"] for remark in told["remarks"]]
+    assert "Exact copies of others: 1 picture." in core("check", "Our [bold]photos").stdout
+
+
+def test_an_archive_or_a_folder_that_cannot_be_used_is_said(tmp_path: Path, make_folder: MakeFolder) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"nothing")
+    failed = core("import", str(tmp_path / "bad.zip"))
+    assert (failed.returncode, "no zip or tar archive" in failed.stderr) == (1, True)
+    assert "is not a file" in core("import", str(tmp_path / "none.zip")).stderr
+    lonely = core("check", str(make_folder(a=12)))
+    assert (lonely.returncode, "pictures of one class only (a)" in lonely.stderr) == (1, True)
+    assert "is not a folder" in core("check", "nowhere").stderr

@@ -1,0 +1,134 @@
+"""The Data page's logic: what can be chosen, what is said, what is allowed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data import edits, stored
+from core.data.folder import look
+from core.data.found import find
+from core.recipe import parse
+from core.runs import home
+from core.runs.store import Store
+from dashboard.bars import class_bars
+from dashboard.sets import name_of
+from tests.conftest import MakeFolder
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def data(make_folder: MakeFolder) -> stored.DataSet:
+    """A data set of a folder, and one that has no use yet."""
+    return stored.adopt(home.data_folder(), "Our *plants*", make_folder(a=12, b=12, c=12))
+
+
+@pytest.fixture
+def open_data(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
+    """Opens the page with the pictures at a path chosen; tasks are not started."""
+    monkeypatch.setattr("dashboard.panels.remarks.BY_ITSELF", 0)
+
+    def opened(path: str) -> AppTest:
+        test = open_page()
+        test.session_state["draft"].data = path
+        return test.switch_page("views/data.py").run()
+
+    return opened
+
+
+def said(page: AppTest) -> str:
+    return "\n".join(e.value for kind in ("markdown", "text", "caption", "subheader", "info") for e in page.get(kind))
+
+
+def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data: stored.DataSet) -> None:
+    page = open_data(str(data.folder))
+    assert not page.exception
+    assert page.selectbox(key="draft.data").value == str(data.folder)
+    assert "Our *plants*" in page.selectbox(key="draft.data").options
+    assert page.subheader[0].value != "Our *plants*"  # Escaped, so that it is shown as it is.
+    assert name_of(str(data.folder)) == "Our *plants*"
+
+
+def test_one_class_is_no_reason_to_train(open_data: Callable[[str], AppTest], make_folder: MakeFolder) -> None:
+    one = make_folder(name="lonely", a=3)
+    page = open_data(str(one))
+    assert "has pictures of one class only (a)" in said(page)
+    train = page.switch_page("views/train.py").run()
+    assert train.button(key="train").disabled
+    assert "has pictures of one class only (a)" in said(train)
+
+
+def test_other_folders_cannot_be_looked_at(
+    open_data: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch, make_folder: MakeFolder, store: Store
+) -> None:
+    folder = make_folder(a=12, b=12)
+    monkeypatch.setenv("THAW_DATA_ROOTS", str(folder.parent / "elsewhere"))
+    page = open_data(str(folder))
+    assert "is outside the folders that this page may use" in said(page)
+    run = store.queue(parse({"data": str(folder)}))  # From the command line, which may use any folder.
+    train = page.switch_page("views/train.py")
+    train.query_params["run"] = str(run)
+    train.run()
+    assert "is outside the folders that this page may use" in said(train)
+    assert train.button(key="train").disabled
+
+
+def test_a_link_out_of_a_root_is_followed_before_it_is_allowed(
+    open_data: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = make_folder(a=12, b=12)
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(folder)
+    monkeypatch.setenv("THAW_DATA_ROOTS", str(root))
+    assert "is outside the folders" in said(open_data(str(root / "link")))
+
+
+def test_deleting_lists_the_runs_and_keeps_the_record(
+    open_data: Callable[[str], AppTest], data: stored.DataSet, store: Store
+) -> None:
+    run = store.queue(parse({"data": str(data.folder)}))
+    page = open_data(str(data.folder))
+    assert f"Stop run {run} first" in said(page)
+    assert page.button(key="data.delete").disabled
+    store.request_stop(run)
+    page.run()
+    assert f"Made with it: run {run}." in said(page)
+    page.button(key="data.delete").click().run()
+    assert stored.all_on(home.data_folder()) == []
+    assert stored.read(data.folder).name == "Our *plants*"
+    assert name_of(str(data.folder)) == "Our *plants*"
+
+
+def test_a_sample_is_changed_in_a_data_set_of_its_own(
+    open_data: Callable[[str], AppTest], make_folder: MakeFolder
+) -> None:
+    folder = make_folder(a=12, b=12)
+    page = open_data(str(folder))
+    listed = [found.file for found in find(folder).pictures]
+    key = next(element.key for element in page.dataframe if element.key)
+    page.session_state[key] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    page.run()
+    assert page.button(key="data.out").disabled is False
+    page.button(key="data.out").click().run()
+    (made,) = stored.all_on(home.data_folder())
+    assert made.root == folder
+    assert edits.read(made.folder).removed == frozenset(listed[:2])
+    assert look(made.folder).counts() == (10, 12)
+    assert look(folder).counts() == (12, 12)
+
+
+def test_the_largest_classes_have_bars(tmp_path: Path) -> None:
+    for number in range(30):
+        for picture in range(1 + number % 3):
+            path = tmp_path / f"class <{number}>" / f"{picture}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    figure, bars = class_bars(find(tmp_path))
+    (trace,) = figure["data"]
+    assert bars == 20
+    assert trace["x"][:10] == [3] * 10
+    assert "class &lt;2&gt;" in trace["y"]
+    assert figure["layout"]["title"]["text"] == "Pictures per class: 60 in 30 classes (the 20 largest)"

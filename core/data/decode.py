@@ -3,17 +3,29 @@
 import functools
 import importlib
 import importlib.util
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from core.data.limits import SMALLEST_SIDE, limits
 from core.errors import BadImage
+
+ORIENTATION = 0x0112
+"""The tag of EXIF that says how the camera was held."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+Image.MAX_IMAGE_PIXELS = None  # Limits of our own come first; Pillow's would only repeat them.
 
 
 @functools.cache
@@ -43,17 +55,16 @@ def opened(source: Path | bytes, name: str | None = None) -> Iterator[Image.Imag
     """The image as Pillow has it, its size checked and nothing decoded yet. Raises BadImage, then and later on."""
     shown = name or str(source)
     try:
-        with warnings.catch_warnings():
-            # Limits of our own come first; Pillow's warning about large images would only repeat them.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats()) as image:
-                _check_size(shown, *image.size)
-                yield image
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats()) as image:
+            _check_size(shown, *image.size)
+            yield image
+    except (BadImage, MemoryError):
+        raise
     except UnidentifiedImageError as error:
         raise BadImage(f"{shown} is not a picture; remove it, or save it again as JPEG or PNG.") from error
     except FileNotFoundError as error:
         raise BadImage(f"{shown} is not there; check its path, or put it back.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's readers raise what they like: SyntaxError, TypeError, RuntimeError, …
         raise BadImage(f"{shown} is damaged ({error}); remove it or replace it by a sound copy.") from error
 
 
@@ -72,7 +83,8 @@ def _check_size(name: str, width: int, height: int) -> None:
 
 def as_seen(image: Image.Image) -> Image.Image:
     """An opened image as a person sees it, in mode RGB."""
-    upright = ImageOps.exif_transpose(image)
+    turn = TURNS.get(orientation(image))
+    upright = image.transpose(turn) if turn is not None else image
     if upright.mode.startswith(("I", "F")):
         return _scaled_grey(upright).convert("RGB")
     if upright.has_transparency_data:
@@ -81,8 +93,14 @@ def as_seen(image: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
+def orientation(image: Image.Image) -> int:
+    """How an image is to be turned, 1 (not at all) to 8, as EXIF has it; 1 for values that mean nothing."""
+    value = image.getexif().get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
 def _scaled_grey(image: Image.Image) -> Image.Image:
     """16-bit grey by its full range, floating-point grey by its own: Pillow's own conversion clips both at 255."""
-    values = np.asarray(image, dtype=np.float32)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
     low, high = (0.0, 65535.0) if image.mode.startswith("I") else (float(values.min()), float(values.max()))
     return Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))

@@ -19,7 +19,8 @@ HASH_SIDE = 16
 
 @dataclass(frozen=True)
 class Facts:
-    """`width` × `height` pixels as seen; `content` is the SHA-256 of the file; `frames` is 1 but for animations.
+    """`width` × `height` pixels as seen; `content` is the SHA-256 of the file; `animated`: of several pictures,
+    the first is used.
 
     `look` is the difference hash (imagehash.dhash) of HASH_SIDE² bits in hexadecimal: few bits differ between pictures
     that look the same. `problem` says why it cannot be used; sizes are 0 then.
@@ -29,7 +30,7 @@ class Facts:
     height: int
     content: str
     look: str
-    frames: int
+    animated: bool
     problem: str | None
 
 
@@ -51,6 +52,6 @@ def facts(path: Path) -> Facts:
             image.load()
             seen = as_seen(image)
             look = str(imagehash.dhash(seen, HASH_SIDE))
-            return Facts(*seen.size, content, look, getattr(image, "n_frames", 1), None)
+            return Facts(*seen.size, content, look, getattr(image, "is_animated", False), None)
     except BadImage as error:
-        return Facts(0, 0, content, "", 1, str(error).removeprefix(f"{path} "))
+        return Facts(0, 0, content, "", False, str(error).removeprefix(f"{path} "))

@@ -25,13 +25,21 @@ def places(names: Sequence[str]) -> list[Place | str]:
     Folders that hold everything are looked through; folders inside a class are part of it. test/ stands in for a
     missing val/.
     """
-    paths = [name.split("/") for name in names]
-    while paths and len({path[0] for path in paths}) == 1 and all(len(path) > 2 for path in paths):
+    paths = [[part for part in name.split("/") if part not in ("", ".")] for name in names]
+    while _all_in_one_folder(paths):
         paths = [path[1:] for path in paths]
     tops = {PARTS.get(path[0].lower(), "") if len(path) > 2 else "" for path in paths}
     is_split = "train" in tops and bool(tops & {"val", "test"})
     validates = "val" if "val" in tops else "test"
     return [_in_split(path, validates) if is_split else _in_class(path, "") for path in paths]
+
+
+def _all_in_one_folder(paths: list[list[str]]) -> bool:
+    """Whether the first folder is no class: it has several folders in it, or nothing else than one."""
+    if len({path[0] for path in paths if path}) != 1 or min(map(len, paths)) < 2:
+        return False
+    inside = {path[1] for path in paths if len(path) > 2}
+    return len(inside) > 1 or all(len(path) > 2 for path in paths)
 
 
 def _in_split(path: list[str], validates: str) -> Place | str:

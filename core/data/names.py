@@ -23,8 +23,8 @@ def is_rubbish(parts: Sequence[str]) -> bool:
 
 
 def suffix(name: str) -> str:
-    """ ".jpg" of "Holiday.JPG"; empty where there is none."""
-    stem, dot, end = name.rpartition(".")
+    """ ".jpg" of "Holiday.JPG" and of "Holiday.jpg. "; empty where there is none."""
+    stem, dot, end = name.rstrip(". ").rpartition(".")
     return f".{end.lower()}" if dot and stem else ""
 
 
@@ -33,7 +33,7 @@ def shown(name: str) -> str:
 
     Nor is what turns the direction of a line, by which a name can claim to be another.
     """
-    text = unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    text = unicodedata.normalize("NFC", name)
     return "".join(c if c.isprintable() or c in JOINERS else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

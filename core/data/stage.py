@@ -1,10 +1,14 @@
 """Take pictures in: each file is decoded, made to say nothing but its picture, and put under a name of our own."""
 
 import os
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 from core.data.decode import opened
 from core.data.incoming import Incoming, Member, Skipped, Unreadable
@@ -22,6 +26,13 @@ AHEAD = 2 * (os.cpu_count() or 1)
 STAGE = "Reading pictures"
 FINE = 1000
 """Units of progress: parts of the whole."""
+
+
+SCAN, SCANS = b"\xff\xda", 100
+"""What begins a JPEG's scan, and how many it may have: each takes the time of the whole picture. Usual are up to 10."""
+LARGE = 10_000_000
+"""Pixels above which a picture is decoded while no other such one is: it takes hundreds of megabytes."""
+_large = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ def stage(incoming: Iterable[Incoming], folder: Path) -> Generator[Progress, Non
     files: list[str] = []
     names: list[str] = []
     skipped: list[Skipped] = []
-    animations = 0
+    animations = written = 0
     for share, name, result in _read_ahead(incoming, folder):
         if isinstance(result, Skipped):
             skipped.append(result)
@@ -60,6 +71,11 @@ def stage(incoming: Iterable[Incoming], folder: Path) -> Generator[Progress, Non
             files.append(file)
             names.append(name)
             animations += animated
+            written += (folder / file).stat().st_size
+            if written > limits().unpacked_mb * 1_000_000:
+                raise BadData(
+                    f"The pictures take more than {limits().unpacked_mb:,} MB (the setting THAW_MAX_UNPACKED_MB)."
+                )
         yield Progress(STAGE, round(share * FINE), FINE)
     pictures: list[Taken] = []
     for file, name, place in zip(files, names, places(names), strict=True):
@@ -98,6 +114,10 @@ def _read_ahead(incoming: Iterable[Incoming], folder: Path) -> Iterator[tuple[fl
             yield share, name, outcome.result()
 
 
+def _alone_if_large(image: Image.Image) -> AbstractContextManager[object]:
+    return _large if image.width * image.height > LARGE else nullcontext()
+
+
 def _content(member: Member) -> bytes | Skipped:
     if suffix(member.name) not in IMAGE_SUFFIXES:
         return Skipped(shown(member.name), "its name is not that of a picture, such as .jpg or .png")
@@ -112,11 +132,13 @@ def _content(member: Member) -> bytes | Skipped:
 
 def _keep(name: str, content: bytes, folder: Path, file: str) -> Skipped | tuple[str, bool]:
     """Write a picture under `file` with its suffix; returns that, and whether only its first frame is used."""
+    if content.startswith(b"\xff\xd8") and content.count(SCAN) > SCANS:
+        return Skipped(shown(name), f"it is a JPEG of more than {SCANS} scans; save it again")
     try:
-        with opened(content, name) as image:
+        with opened(content, name) as image, _alone_if_large(image):
             image.load()
-            cleaned, ending = kept(content, image)
-            animated = getattr(image, "n_frames", 1) > 1
+            cleaned, ending = kept(image)
+            animated = image.format != "MPO" and getattr(image, "is_animated", False)
     except BadImage as error:
         return Skipped(shown(name), str(error).removeprefix(f"{name} "))
     path = folder / f"{file}{ending}"

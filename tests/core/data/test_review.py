@@ -43,7 +43,7 @@ def test_all_pairs_are_found_that_comparing_each_with_each_finds() -> None:
             changed = base.copy()
             changed[draw.choice(256, size=draw.integers(0, 7), replace=False)] ^= 1
             look = np.packbits(changed).tobytes().hex()
-            known[Path(f"{group}-{member}")] = Facts(9, 9, f"{group}-{member}", look, 1, None)
+            known[Path(f"{group}-{member}")] = Facts(9, 9, f"{group}-{member}", look, False, None)
     pairs = brute_force(known)
     groups = copies.near(known)
     assert all(any(pair <= set(group) for group in groups) for pair in pairs)

@@ -54,4 +54,4 @@ def facts(path: Path) -> Facts:
             look = str(imagehash.dhash(seen, HASH_SIDE))
             return Facts(*seen.size, content, look, getattr(image, "is_animated", False), None)
     except BadImage as error:
-        return Facts(0, 0, content, "", False, str(error).removeprefix(f"{path} "))
+        return Facts(0, 0, content, "", False, str(error).removeprefix(f"{path} ").rstrip("."))

@@ -140,7 +140,7 @@ def _keep(name: str, content: bytes, folder: Path, file: str) -> Skipped | tuple
             cleaned, ending = kept(image)
             animated = image.format != "MPO" and getattr(image, "is_animated", False)
     except BadImage as error:
-        return Skipped(shown(name), str(error).removeprefix(f"{name} "))
+        return Skipped(shown(name), str(error).removeprefix(f"{name} ").rstrip("."))
     path = folder / f"{file}{ending}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cleaned)

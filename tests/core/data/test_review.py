@@ -85,7 +85,7 @@ def test_a_damaged_picture(folder: Path, tmp_path: Path) -> None:
     (folder / "a" / "x.jpg").write_bytes(b"nothing")
     seen = inspected(folder, tmp_path / "memo.json")
     assert texts(seen) == ["Damaged, or no picture at all: 1 picture."]
-    assert seen.facts[folder / "a" / "x.jpg"].problem == "is not a picture; remove it, or save it again as JPEG or PNG."
+    assert seen.facts[folder / "a" / "x.jpg"].problem == "is not a picture; remove it, or save it again as JPEG or PNG"
     leave_out(seen)
     assert texts(inspected(folder, tmp_path / "memo.json")) == []
 

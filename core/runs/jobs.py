@@ -1,12 +1,14 @@
 """The kinds of tasks: each a generator that says how far it is and returns plain values."""
 
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from core.data import archive, stored
 from core.data.files import members
+from core.data.incoming import Incoming
 from core.events import Progress
 from core.recipe import parse
 from core.runs import home
@@ -43,16 +45,14 @@ def _archive(folder: Path, name: str, source: str, file: str | None = None, titl
 def _files(folder: Path, name: str, source: str, into: str | None = None) -> Job:
     """Import uploaded files, in folders that are their classes, as a data set or `into` one."""
     try:
-        made = yield from _added(members(folder / UPLOADS), name, source, into)
+        incoming = members(folder / UPLOADS)
+        if into:
+            made = yield from stored.extend(stored.read(Path(into)), incoming)
+        else:
+            made = yield from stored.create(home.data_folder(), name, source, incoming)
     finally:
         shutil.rmtree(folder / UPLOADS, ignore_errors=True)
     return {"data": str(made.folder)}
-
-
-def _added(incoming: Any, name: str, source: str, into: str | None) -> Generator[Progress, None, stored.DataSet]:
-    if into:
-        return (yield from stored.extend(stored.read(Path(into)), incoming))
-    return (yield from stored.create(home.data_folder(), name, source, incoming))
 
 
 def _known(_folder: Path, name: str, per_class: int | None) -> Job:
@@ -61,20 +61,17 @@ def _known(_folder: Path, name: str, per_class: int | None) -> Job:
     from core.data.known import KNOWN
     from core.data.known_fetch import pictures
 
-    known = KNOWN[name]
     arriving = pictures(name, home.home() / "downloads", per_class)
-    incoming: list[Any] = []
-    for one in arriving:
+    first: list[Incoming] = []
+    for one in arriving:  # First what is downloaded, then pictures only.
         if not isinstance(one, Progress):
-            incoming.append(one)
+            first.append(one)
             break
         yield one
-
-    def all_of_them() -> Iterator[Any]:
-        yield from incoming
-        yield from arriving
-
-    made = yield from stored.create(home.data_folder(), known.title, f"torchvision's {name}", all_of_them())
+    incoming = (one for one in chain(first, arriving) if not isinstance(one, Progress))
+    known = KNOWN[name]
+    source = f"torchvision's {name}, {known.source}; licence: {known.licence}"
+    made = yield from stored.create(home.data_folder(), known.title, source, incoming)
     return {"data": str(made.folder)}
 
 

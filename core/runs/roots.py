@@ -20,7 +20,11 @@ def roots() -> tuple[Path, ...]:
 
 def demand_allowed(path: Path) -> None:
     """Raises BadData when `path`, links followed, lies in none of the folders that the page may use."""
-    real = path.resolve()
+    try:
+        real = path.resolve()
+        real.exists()
+    except (OSError, ValueError) as error:  # Too long, or with a zero byte in it.
+        raise BadData(f"{str(path)!r} can be no path on this computer ({error}).") from error
     if any(real.is_relative_to(root) for root in (SAMPLE_DATA.resolve(), home.data_folder().resolve(), *roots())):
         return
     which = ", ".join(str(root) for root in roots()) or "none so far"

@@ -70,6 +70,8 @@ def is_known(name: str) -> bool:
 def start(folder: Path, kind: str, **arguments: Any) -> str:
     """Begin a task of a kind that `core.runs.jobs` knows, in a folder that is `new`; returns its name."""
     stored.write_json(folder / TASK, {"kind": kind, "arguments": arguments, "began": time.time()})
+    for name in [name for name, process in _started.items() if process.poll() is not None]:
+        del _started[name]
     _started[folder.name] = detached(["core.runs.task", str(folder)], home.home() / "task.log")
     return folder.name
 
@@ -77,8 +79,8 @@ def start(folder: Path, kind: str, **arguments: Any) -> str:
 def state(name: str) -> State:
     """How far the task of that name is."""
     folder = home.tasks_folder() / name
-    if name in _started:
-        _started[name].poll()
+    if process := _started.get(name):
+        process.poll()
     known = _state_in(folder)
     if known.phase != "working" or _is_at_work(folder):
         return known

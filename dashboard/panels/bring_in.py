@@ -1,29 +1,15 @@
 """The ways in: an archive, files or a folder, the camera, a folder of the server, torchvision's data sets."""
 
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import streamlit as st
 
-from core.data import files, stored
-from core.data.folder import look
-from core.data.incoming import Incoming, Member
-from core.data.known import KNOWN
+from core.data import files
 from core.data.limits import limits
-from core.errors import ThawError
-from core.runs import home, task
+from core.runs import task
 from core.runs.jobs import UPLOADS
-from core.runs.roots import demand_allowed, roots
 from dashboard import draft, sets
-from dashboard.components.webcam import webcam
-from dashboard.panels import tasks
-from dashboard.parts import say
-
-BURST, EVERY = 10, 0.2
-"""Pictures of a press, and seconds between two of them: time to turn the thing a little."""
-PER_CLASS = 100
+from dashboard.panels import camera, elsewhere, tasks
 
 
 def choose() -> None:
@@ -31,9 +17,9 @@ def choose() -> None:
     ways: dict[str, Callable[[], None]] = {
         "Archive": _archive,
         "Files": _files,
-        "Camera": _camera,
-        "Folder": _server,
-        "Public": _known,
+        "Camera": lambda: camera.choose(_into()),
+        "Folder": elsewhere.server,
+        "Public": elsewhere.known,
     }
     way = st.segmented_control(
         "Bring your own pictures", list(ways), default="Archive", key="data.way", required=True, width="stretch"
@@ -62,9 +48,8 @@ def _archive() -> None:
 
 def _files() -> None:
     into = _into()
-    kind = st.segmented_control(
-        "What", ["Pictures", "Whole folder"], default="Pictures", key="data.kind", required=True
-    )
+    kinds = ["Pictures", "Whole folder"]
+    kind = st.segmented_control("What", kinds, default="Pictures", key="data.kind", required=True)
     label = ""
     if kind == "Pictures":
         label = st.text_input("Class of these pictures", key="data.label", max_chars=limits().name).strip()
@@ -76,94 +61,12 @@ def _files() -> None:
     ready = bool(uploaded) and (kind != "Pictures" or bool(label))
     if st.button("Add them", type="primary", disabled=not ready, key="data.add", width="stretch"):
         folder = task.new()
-        above = f"{label.replace('/', '∕')}/" if label else ""
+        above = f"{camera.as_folder(label)}/" if label else ""
         files.put(folder / UPLOADS, ((f"{above}{one.name}", one.getvalue()) for one in uploaded))
-        arguments = {"name": _name_for(uploaded[0].name, label), "source": "uploaded", "into": into}
-        _begin(task.start(folder, "files", **arguments), "files")
+        name = label or uploaded[0].name.split("/")[0] or "Pictures"
+        _begin(task.start(folder, "files", name=name, source="uploaded", into=into), "files")
     if uploaded and not ready:
         st.caption("Say which class they are of.")
-
-
-def _name_for(first: str, label: str) -> str:
-    return label or first.split("/")[0] or "Pictures"
-
-
-def _camera() -> None:
-    into = _into()
-    label = st.text_input("Class that the camera sees", key="data.seen", max_chars=limits().name).strip()
-    taken = webcam(key="data.camera", pictures=BURST, every=EVERY, disabled=not label)
-    if not label:
-        st.caption("Name a class, such as “cup”; then hold it before the camera.")
-    elif taken:
-        _run(_taken_in(_burst(label, taken), into))
-
-
-def _burst(label: str, taken: list[bytes]) -> Iterator[Incoming]:
-    at = time.strftime("%H.%M.%S")
-    for number, content in enumerate(taken, start=1):
-        yield Member(f"{label.replace('/', '∕')}/{at}-{number}.jpg", lambda content=content: content, 1.0)  # type: ignore[misc]
-
-
-def _taken_in(incoming: Iterator[Incoming], into: str | None) -> Any:
-    if into:
-        return stored.extend(stored.read(Path(into)), incoming)
-    return stored.create(home.data_folder(), "Camera", "taken with the camera", incoming)
-
-
-def _run(job: Any) -> None:
-    """A burst is small: it is taken in here and now."""
-    try:
-        while True:
-            try:
-                next(job)
-            except StopIteration as end:
-                draft.current().data = str(end.value.folder)
-                break
-    except ThawError as error:
-        say("error", str(error))
-        return
-    st.rerun()
-
-
-def _server() -> None:
-    if not roots():
-        st.caption("Whoever starts Thaw can allow folders of this computer: THAW_DATA_ROOTS=/path/to/pictures")
-        return
-    st.caption(f"Below {' or '.join(str(root) for root in roots())}")
-    given = st.text_input("Folder, or zip or tar archive", key="data.path", placeholder=str(roots()[0]))
-    if not st.button("Use it", type="primary", disabled=not given, key="data.use", width="stretch"):
-        return
-    path = Path(given).expanduser()
-    path = path if path.is_absolute() else roots()[0] / path
-    try:
-        demand_allowed(path)
-        if path.is_file():
-            _begin(
-                task.start(task.new(), "archive", name=path.name.split(".")[0], source=str(path), file=str(path)), ""
-            )
-            return
-        look(path)
-        draft.current().data = str(stored.adopt(home.data_folder(), path.name, path).folder)
-    except ThawError as error:
-        say("error", str(error))
-        return
-    st.rerun()
-
-
-def _known() -> None:
-    name = st.selectbox(
-        "torchvision's data sets", list(KNOWN), format_func=lambda key: KNOWN[key].title, key="data.known"
-    )
-    known = KNOWN[name]
-    st.caption(
-        f"{known.about}. {known.pictures:,} pictures in {known.classes} classes, {known.megabytes:,} MB to download. "
-        f"Licence: {known.licence}."
-    )
-    per_class = st.number_input(
-        "Pictures of each class", 0, value=PER_CLASS, step=50, key="data.per", help="At the most; 0 takes all."
-    )
-    if st.button("Download", type="primary", icon=":material/download:", key="data.get", width="stretch"):
-        _begin(task.start(task.new(), "known", name=name, per_class=per_class or None), "")
 
 
 def _into() -> str | None:
@@ -183,7 +86,6 @@ def _fresh(kind: str) -> str:
 
 def _begin(name: str, kind: str) -> None:
     """Follow an import, and empty the uploader that its files came from."""
-    if kind:
-        st.session_state[f"data.{kind}"] = st.session_state.get(f"data.{kind}", 0) + 1
+    st.session_state[f"data.{kind}"] = st.session_state.get(f"data.{kind}", 0) + 1
     tasks.follow(name)
     st.rerun()

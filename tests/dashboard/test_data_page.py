@@ -86,6 +86,16 @@ def test_a_link_out_of_a_root_is_followed_before_it_is_allowed(
     assert "is outside the folders" in said(open_data(str(root / "link")))
 
 
+@pytest.mark.parametrize("path", ["\0", "x" * 5000, "~nobody"])
+def test_what_is_no_path_is_said(open_data: Callable[[str], AppTest], make_folder: MakeFolder, path: str) -> None:
+    page = open_data(str(make_folder(a=12, b=12)))
+    page.segmented_control(key="data.way").set_value("Folder").run()
+    page.text_input(key="data.path").set_value(path).run()
+    page.button(key="data.use").click().run()
+    assert not page.exception
+    assert "path" in said(page) or "is not a folder" in said(page)
+
+
 def test_deleting_lists_the_runs_and_keeps_the_record(
     open_data: Callable[[str], AppTest], data: stored.DataSet, store: Store
 ) -> None:

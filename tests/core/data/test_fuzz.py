@@ -400,7 +400,10 @@ def test_damaged_pictures(chosen: list[tuple[str, list[Change]]]) -> None:
     """What is kept looks as the damaged file does."""
     files = {f"cats/{n}-{name}": damaged(PICTURES[name], changes) for n, (name, changes) in enumerate(chosen)}
     for name, content in demand_sound("a.zip", zipped(files)).items():
-        assert look_alike(decode(files[name], name), decode(content, name))
+        seen, kept = decode(files[name], name), decode(content, name)
+        assert seen.size == kept.size
+        # A JPEG is packed by its own tables, whose damage may be any.
+        assert content.startswith(b"\xff\xd8") or seen.tobytes() == kept.tobytes()
 
 
 def jpeg(segments: list[tuple[int, int, bytes]], before_scan: bytes, after: bytes) -> bytes:

@@ -3,15 +3,38 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from core.errors import TrackerUnavailable
 from core.events import Event, RunFinished, RunStopped
 from core.recipe import Recipe, flat_settings
 from core.results.measures import measures
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 EXPERIMENT = "Thaw"
 AT_ONCE = 900
 """Metrics in one request; MLflow takes 1000."""
+
+
+def _new_run(name: str, recipe: Recipe, uri: str, unreachable: str) -> tuple["MlflowClient", str]:
+    """A client, and the number of a new run that has the settings. Raises TrackerUnavailable."""
+    try:
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise TrackerUnavailable("MLflow's package is not installed; `pip install mlflow` and try again.") from error
+    try:
+        client = MlflowClient(uri or None)
+        known = client.get_experiment_by_name(EXPERIMENT)
+        experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT)
+        run: str = client.create_run(experiment, run_name=name).info.run_id
+        client.log_batch(run, params=[Param(key, str(value)[:500]) for key, value in flat_settings(recipe).items()])
+    except (MlflowException, OSError) as error:
+        raise TrackerUnavailable(f"{unreachable}: {error}") from error
+    return client, run
 
 
 @contextmanager
@@ -20,22 +43,11 @@ def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event],
 
     Raises TrackerUnavailable when the package is absent, or the server cannot be reached.
     """
-    try:
-        from mlflow.entities import Metric, Param
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-    except ImportError as error:
-        raise TrackerUnavailable("MLflow's package is not installed; `pip install mlflow` and try again.") from error
     unreachable = f"MLflow cannot be reached at {uri or 'its usual place'}"
-    try:
-        client = MlflowClient(uri or None)
-        known = client.get_experiment_by_name(EXPERIMENT)
-        experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT)
-        run = client.create_run(experiment, run_name=name).info.run_id
-        params = [Param(key, str(value)[:500]) for key, value in flat_settings(recipe).items()]
-        client.log_batch(run, params=params)
-    except (MlflowException, OSError) as error:
-        raise TrackerUnavailable(f"{unreachable}: {error}") from error
+    client, run = _new_run(name, recipe, uri, unreachable)
+    from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
+
     pending: list[Metric] = []
     status = "FINISHED"
 

@@ -60,35 +60,28 @@ def patched(path: Path, old: bytes, new: bytes) -> Path:
 
 
 def flagged(path: Path, name: str, flag: int) -> Path:
-    """A zip whose entry `name` has a flag set, in both its headers."""
-    return _changed_entry(path, name, local=6, central=8, value=flag)
+    """A zip whose entry `name` has a flag set."""
+    return _changed_entry(path, name, local=6, central=8, form="<H", value=flag)
 
 
 def packed_as(path: Path, name: str, method: int) -> Path:
     """A zip whose entry `name` says that it is packed by another method."""
-    return _changed_entry(path, name, local=8, central=10, value=method)
+    return _changed_entry(path, name, local=8, central=10, form="<H", value=method)
 
 
-def _changed_entry(path: Path, name: str, local: int, central: int, value: int) -> Path:
+def sized(path: Path, name: str, size: int) -> Path:
+    """A zip whose entry `name` claims another unpacked size."""
+    return _changed_entry(path, name, local=22, central=24, form="<I", value=size)
+
+
+def _changed_entry(path: Path, name: str, local: int, central: int, form: str, value: int) -> Path:
+    """The zip with a field changed in both headers of an entry (APPNOTE.TXT, 4.3.7 and 4.3.12)."""
     content = bytearray(path.read_bytes())
     for signature, field, length in ((b"PK\3\4", local, 30), (b"PK\1\2", central, 46)):
         at = content.find(signature)
         while at >= 0:
             if content[at + length :].startswith(name.encode()):
-                struct.pack_into("<H", content, at + field, value)
-            at = content.find(signature, at + 4)
-    path.write_bytes(content)
-    return path
-
-
-def sized(path: Path, name: str, size: int) -> Path:
-    """A zip whose entry `name` claims another unpacked size."""
-    content = bytearray(path.read_bytes())
-    for signature, field, length in ((b"PK\3\4", 22, 30), (b"PK\1\2", 24, 46)):
-        at = content.find(signature)
-        while at >= 0:
-            if content[at + length :].startswith(name.encode()):
-                struct.pack_into("<I", content, at + field, size)
+                struct.pack_into(form, content, at + field, value)
             at = content.find(signature, at + 4)
     path.write_bytes(content)
     return path

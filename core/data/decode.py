@@ -99,6 +99,11 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def is_animated(image: Image.Image) -> bool:
+    """Whether it has frames or pages after the first; what some cameras add to a photo (MPO) is none."""
+    return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+
+
 def _scaled_grey(image: Image.Image) -> Image.Image:
     """16-bit grey by its full range, floating-point grey by its own: Pillow's own conversion clips both at 255."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 import imagehash
 
 from core.data.contents import content_of
-from core.data.decode import as_seen, opened
+from core.data.decode import as_seen, is_animated, opened
 from core.data.memo import recall
 from core.errors import BadImage
 from core.events import Progress
@@ -52,6 +52,6 @@ def facts(path: Path) -> Facts:
             image.load()
             seen = as_seen(image)
             look = str(imagehash.dhash(seen, HASH_SIDE))
-            return Facts(*seen.size, content, look, getattr(image, "is_animated", False), None)
+            return Facts(*seen.size, content, look, is_animated(image), None)
     except BadImage as error:
         return Facts(0, 0, content, "", False, str(error).removeprefix(f"{path} ").rstrip("."))

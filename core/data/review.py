@@ -8,7 +8,6 @@ from pathlib import Path
 
 from core.data import copies
 from core.data.facts import Facts
-from core.data.folder import ImageFolder
 from core.data.found import Found
 from core.data.split import Split
 
@@ -38,15 +37,10 @@ def review(pictures: Sequence[Found], facts: Mapping[Path, Facts], drawn: Split 
         *_contradictions(sound, labels),
         *_copies(copies.exact(sound), labels, "Exact copies of others"),
         *_copies(copies.near(sound), labels, "Other pictures again, at another size or quality"),
+        *_animated(sound),
         *_few(pictures),
         *_imbalance(pictures),
     ]
-
-
-def majority(folder: ImageFolder) -> float:
-    """The share of pictures, 0…1, that always saying the largest class would name rightly."""
-    counts = folder.counts()
-    return max(counts) / sum(counts)
 
 
 def _damaged(facts: Mapping[Path, Facts]) -> Iterator[Remark]:
@@ -79,6 +73,13 @@ def _copies(groups: copies.Groups, labels: Mapping[Path, str], what: str) -> Ite
     spare = tuple(path for group in same for path in group[1:])
     if spare:
         yield Remark(f"{what}: {_pictures(spare)}.", tuple(p for g in same for p in g), "Keep one of each", spare)
+
+
+def _animated(facts: Mapping[Path, Facts]) -> Iterator[Remark]:
+    moving = tuple(path for path, known in facts.items() if known.animated)
+    if moving:
+        text = f"Animations, or files of several pages, of which the first picture is used: {_pictures(moving)}."
+        yield Remark(text, moving, "Leave them out", moving)
 
 
 def _few(pictures: Sequence[Found]) -> Iterator[Remark]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.data.decode import opened
+from core.data.decode import is_animated, opened
 from core.data.incoming import Incoming, Member, Skipped, Unreadable
 from core.data.layout import Place, alike, merged, places
 from core.data.limits import limits
@@ -138,7 +138,7 @@ def _keep(name: str, content: bytes, folder: Path, file: str) -> Skipped | tuple
         with opened(content, name) as image, _alone_if_large(image):
             image.load()
             cleaned, ending = kept(image)
-            animated = image.format != "MPO" and getattr(image, "is_animated", False)
+            animated = is_animated(image)
     except BadImage as error:
         return Skipped(shown(name), str(error).removeprefix(f"{name} ").rstrip("."))
     path = folder / f"{file}{ending}"

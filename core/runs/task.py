@@ -4,6 +4,7 @@ A task is a folder: `task.json` says what to do, `state.json` how far it is; a f
 browser can look on, and neither a reload nor a restart of the dashboard ends anything.
 """
 
+import errno
 import json
 import secrets
 import shutil
@@ -130,10 +131,19 @@ def main(folder: Path) -> None:
         except ThawError as error:
             _say(folder, State("failed", message=str(error)))
         except Exception as error:
-            from core.runs.advice import advice
-
             traceback.print_exc()
-            _say(folder, State("failed", message=advice(error)))
+            _say(folder, State("failed", message=_in_words(error)))
+
+
+def _in_words(error: Exception) -> str:
+    """What was not foreseen, as a sentence; the details are in THAW_HOME/task.log."""
+    if isinstance(error, MemoryError):
+        return "The machine ran out of memory. Close other programs, or take smaller pictures, and try again."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full. Free some space and try again."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be used ({error.strerror}). Mend that, and try again."
+    return f"Something unexpected ended this ({type(error).__name__}: {error}). The details are in task.log."
 
 
 def _worked_off(folder: Path, work: Job) -> State:

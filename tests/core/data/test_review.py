@@ -90,6 +90,14 @@ def test_a_damaged_picture(folder: Path, tmp_path: Path) -> None:
     assert texts(inspected(folder, tmp_path / "memo.json")) == []
 
 
+def test_an_animation(folder: Path, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(folder / "a" / "x.gif", save_all=True, append_images=frames[1:])
+    assert [text for text in texts(inspected(folder, tmp_path / "memo.json")) if text.startswith("Animations")] == [
+        "Animations, or files of several pages, of which the first picture is used: 1 picture."
+    ]
+
+
 def test_exact_copies(folder: Path, tmp_path: Path) -> None:
     (folder / "a" / "copy.png").write_bytes((folder / "a" / "1.png").read_bytes())
     seen = inspected(folder, tmp_path / "memo.json")

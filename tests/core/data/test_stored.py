@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_names_on_the_disk_are_our_own(data: stored.DataSet) -> None:
 def test_a_second_one_of_the_same_name_is_numbered(data: stored.DataSet, shelf: Path) -> None:
     again = result_of(stored.create(shelf, data.name, "", incoming("a/1.png", "b/1.png")))
     assert again.name == "Fine <b>things</b> 2"
+
+
+def test_many_may_come_in_at_once_under_one_name(shelf: Path) -> None:
+    def bring_in(_number: int) -> str:
+        return result_of(stored.create(shelf, "mine", "", incoming("a/1.png", "b/1.png"))).name
+
+    with ThreadPoolExecutor(8) as threads:
+        names = sorted(threads.map(bring_in, range(8)))
+    assert names == ["mine", *(f"mine {number}" for number in range(2, 9))]
+    assert {look(one.folder).counts() for one in stored.all_on(shelf)} == {(1, 1)}
 
 
 def test_an_import_that_is_left_leaves_nothing_behind(shelf: Path, tmp_path: Path) -> None:

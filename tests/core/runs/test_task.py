@@ -19,6 +19,9 @@ from core.runs.jobs import UPLOADS
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.data.bad_archives import GOOD, picture, zipped
 
+FULL = Path("/dev/full")
+"""A file that is always on a full disk."""
+
 
 def ended(name: str, seconds: float = 60) -> task.State:
     """Polls, as the page does."""
@@ -53,6 +56,23 @@ def test_a_bad_one_leaves_its_sentence_and_nothing_else() -> None:
     assert not (folder / UPLOADS).exists()
     task.forget(folder.name)
     assert not task.is_known(folder.name)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = zipped(tmp_path / "data.zip", GOOD)
+    folder = task.new()
+
+    def write(_path: Path, content: bytes) -> int:
+        with FULL.open("wb", buffering=0) as full:
+            return full.write(content)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    arguments = {"name": "mine", "source": "", "file": str(path)}
+    stored.write_json(folder / task.TASK, {"kind": "archive", "arguments": arguments})
+    task.main(folder)
+    assert task.state(folder.name).message == "The disk is full. Free some space and try again."
+    assert list(home.data_folder().iterdir()) == []
 
 
 def test_files_are_added_to_a_data_set() -> None:

@@ -20,16 +20,20 @@ def inspect(found: Findings) -> dict[str, Any] | None:
     """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
     own = draft.current()
     path, fraction, seed = own.data_path(), own.val_fraction, own.seed
-    about = [(picture.file, picture.label, picture.part) for picture in found.pictures]
     ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
     seen: dict[str, Any] | None = tasks.result(
-        f"i{sets.digest(path, fraction, seed, about)}",
+        f"i{sets.digest(path, fraction, seed, about(found))}",
         "inspect",
         len(found.pictures) <= BY_ITSELF,
         ask,
         lambda: {"data": path, "val_fraction": fraction, "seed": seed},
     )
     return seen
+
+
+def about(found: Findings) -> list[tuple[str, str, str]]:
+    """What tells one state of a data set from another."""
+    return [(picture.file, picture.label, picture.part) for picture in found.pictures]
 
 
 def show(found: Findings, seen: dict[str, Any]) -> None:

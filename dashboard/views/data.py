@@ -46,7 +46,7 @@ def main() -> None:
         if seen:
             remarks.show(found, seen)
         if folder:
-            first_batch()
+            first_batch(found)
     with left:
         counts(found)
         gallery.show(found, folder, seen)
@@ -64,7 +64,7 @@ def head(path: str, found: Findings | None) -> None:
         if st.button("Train on these", type="primary", icon=":material/play_arrow:", key="data.train"):
             st.switch_page("views/train.py")
     if data and data.source:
-        st.caption(f"Source: {data.source}")
+        st.caption(plain(f"Source: {data.source}"))
     if data and found:
         data_set.split_choice(data, found)
         data_set.skipped(data)
@@ -86,7 +86,7 @@ def counts(found: Findings) -> None:
     live_chart(figure, key="data.counts", height=90 + BAR_HEIGHT * rows, waiting="No pictures.")
 
 
-def first_batch() -> None:
+def first_batch(found: Findings) -> None:
     """The first batch as the network gets it."""
     settings = draft.current().settings()
     try:
@@ -94,7 +94,7 @@ def first_batch() -> None:
     except BadRecipe:
         return
     st.markdown("**What the network sees** in the first batch: sized, cropped and varied")
-    name = f"p{sets.digest(settings)}"
+    name = f"p{sets.digest(settings, remarks.about(found))}"
     seen = tasks.result(name, "preview", False, "Show it", lambda: {"settings": settings})
     if seen:
         st.image(seen["images"], caption=[plain(label) for label in seen["labels"]], width=SEEN)

@@ -10,7 +10,7 @@ from core.runs import home, task
 from core.runs.roots import demand_allowed, roots
 from dashboard import draft
 from dashboard.panels import tasks
-from dashboard.parts import say
+from dashboard.parts import plain, say
 
 PER_CLASS = 100
 
@@ -20,7 +20,7 @@ def server() -> None:
     if not roots():
         st.caption("Whoever starts Thaw can allow folders of this computer: THAW_DATA_ROOTS=/path/to/pictures")
         return
-    st.caption(f"Below {' or '.join(str(root) for root in roots())}")
+    st.caption(plain(f"Below {' or '.join(str(root) for root in roots())}"))
     given = st.text_input("Folder, or zip or tar archive", key="data.path", placeholder=str(roots()[0]))
     if not st.button("Use it", type="primary", disabled=not given, key="data.use", width="stretch"):
         return

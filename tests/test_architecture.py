@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     ("core.errors", "core.events", "core.recipe"),
     ("core.data", "core.backbones"),
+    ("core.intake",),
     ("core.check", "core.training"),
     ("core.results",),
     ("core.runs",),

@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from core.data import archive, stored
+from core.data import stored
 from core.data.inspect import Inspection, inspect
 from core.errors import BadData
 from core.events import Progress
+from core.intake import archive
+from core.intake.create import create
 from core.runs import home
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def bring_in(options: argparse.Namespace) -> None:
     if not options.archive.is_file():
         raise BadData(f"{options.archive} is not a file; give the path of a zip or tar archive.")
     name = options.name or options.archive.name.split(".")[0]
-    made = watched(stored.create(home.data_folder(), name, options.source, archive.members(options.archive)))
+    made = watched(create(home.data_folder(), name, options.source, archive.members(options.archive)))
     console = Console()
     console.print(f"{made.name}: {len(stored.pictures(made.folder)):,} pictures in {made.folder}", markup=False)
     for one in made.skipped[:SHOWN]:

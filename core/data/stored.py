@@ -12,10 +12,9 @@ import json
 import re
 import secrets
 import shutil
-import tempfile
 import time
 import unicodedata
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -23,16 +22,27 @@ from typing import Any
 
 from filelock import FileLock
 
-from core.data.incoming import Incoming, Skipped
-from core.data.stage import Staged, Taken, stage
 from core.errors import BadData
-from core.events import Progress
 
 RECORD, INDEX, PICTURES, LOCK = "record.json", "index.json", "pictures", "lock"
-STAGING = ".staging-"
-"""How the names of folders begin in which something is coming in."""
-LISTED = 1000
-"""Skipped files that are kept by name."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was left out when pictures came in, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A picture that is kept in `file`, by its path below the pictures' folder, and what it was called."""
+
+    file: str
+    name: str
+    label: str
+    part: str
 
 
 @dataclass(frozen=True)
@@ -86,57 +96,20 @@ def pictures(folder: Path) -> tuple[Taken, ...]:
         raise BadData(f"{folder / INDEX} is damaged; import the pictures again.") from error
 
 
-def create(shelf: Path, name: str, source: str, incoming: Iterable[Incoming]) -> Generator[Progress, None, DataSet]:
-    """A new data set of all that comes. Raises BadData when that is nothing; whatever ends it, nothing is left behind.
-
-    It is built aside and moved into place at the end.
-    """
-    shelf.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=shelf, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "data"
-        staged = yield from stage(incoming, folder / PICTURES)
-        _demand_some(staged)
-        write_json(folder / INDEX, {"pictures": _rows(staged)})
-        with FileLock(shelf / LOCK):
-            target = shelf / _new_id(name)
-            made = _with(DataSet(target, _free_name(shelf, name), source, time.time()), staged)
-            _write(replace(made, folder=folder))
-            folder.replace(target)
-    return made
-
-
-def extend(data: DataSet, incoming: Iterable[Incoming]) -> Generator[Progress, None, DataSet]:
-    """More pictures for an imported data set; none when anything goes wrong. Raises BadData when nothing comes."""
-    with tempfile.TemporaryDirectory(dir=data.folder, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "more"
-        staged = yield from stage(incoming, folder)
-        _demand_some(staged)
-        with FileLock(data.folder / LOCK):
-            known = read(data.folder)
-            batch = secrets.token_hex(4)
-            folder.replace(data.folder / PICTURES / batch)
-            added = [[f"{batch}/{file}", *rest] for file, *rest in _rows(staged)]
-            before = [list(asdict(taken).values()) for taken in pictures(data.folder)]
-            write_json(data.folder / INDEX, {"pictures": before + added})
-            extended = _with(known, staged)
-            _write(extended)
-    return extended
-
-
 def adopt(shelf: Path, name: str, root: Path) -> DataSet:
     """A data set of the pictures in `root`, which stay where they are and as they are."""
     shelf.mkdir(parents=True, exist_ok=True)
     with FileLock(shelf / LOCK):
-        made = DataSet(shelf / _new_id(name), _free_name(shelf, name), str(root), time.time(), root)
+        made = DataSet(shelf / new_id(name), free_name(shelf, name), str(root), time.time(), root)
         made.folder.mkdir()
-        _write(made)
+        write(made)
     return made
 
 
 def describe(data: DataSet, name: str, source: str) -> None:
     """Give a data set another name and note."""
     with FileLock(data.folder / LOCK):
-        _write(replace(read(data.folder), name=name, source=source))
+        write(replace(read(data.folder), name=name, source=source))
 
 
 def delete(data: DataSet, keep_record: bool) -> None:
@@ -145,15 +118,8 @@ def delete(data: DataSet, keep_record: bool) -> None:
         shutil.rmtree(data.folder)
         return
     with FileLock(data.folder / LOCK):
-        _write(replace(read(data.folder), deleted=time.time()))
+        write(replace(read(data.folder), deleted=time.time()))
         shutil.rmtree(data.folder / PICTURES, ignore_errors=True)
-
-
-def sweep(shelf: Path, older_than: float) -> None:
-    """Delete what was coming in more than so many seconds ago, and whose process must be gone."""
-    for folder in (*shelf.glob(f"{STAGING}*"), *shelf.glob(f"*/{STAGING}*")):
-        if time.time() - folder.stat().st_mtime > older_than:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -174,39 +140,19 @@ def write_json(file: Path, values: Mapping[str, Any]) -> None:
     partial.replace(file)
 
 
-def _write(data: DataSet) -> None:
+def write(data: DataSet) -> None:
     values = asdict(data) | {"root": str(data.root) if data.root else None}
     del values["folder"]
     write_json(data.folder / RECORD, values)
 
 
-def _with(data: DataSet, staged: Staged) -> DataSet:
-    """The record once `staged` is in."""
-    skipped = (*data.skipped, *staged.skipped)
-    more = data.more_skipped + max(0, len(skipped) - LISTED)
-    return replace(data, skipped=skipped[:LISTED], more_skipped=more, notices=(*data.notices, *staged.notices))
-
-
-def _rows(staged: Staged) -> list[list[str]]:
-    return [list(asdict(taken).values()) for taken in staged.pictures]
-
-
-def _demand_some(staged: Staged) -> None:
-    if staged.pictures:
-        return
-    if not staged.skipped:
-        raise BadData("There are no pictures in it. Put them into one folder per class, such as cats/ and dogs/.")
-    first = staged.skipped[0]
-    raise BadData(f"No picture in it can be used. The first of {len(staged.skipped):,}: {first.name}: {first.reason}.")
-
-
-def _new_id(name: str) -> str:
+def new_id(name: str) -> str:
     """A folder's name that every system takes: what is plain ASCII of the name, and something random."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return f"{re.sub('[^a-z0-9]+', '-', plain.lower()).strip('-')[:40] or 'data'}-{secrets.token_hex(3)}"
 
 
-def _free_name(shelf: Path, name: str) -> str:
+def free_name(shelf: Path, name: str) -> str:
     taken = {one.name for one in all_on(shelf)}
     if name not in taken:
         return name

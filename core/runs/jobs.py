@@ -6,10 +6,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from core.data import archive, stored
-from core.data.files import members
-from core.data.incoming import Incoming
+from core.data import stored
 from core.events import Progress
+from core.intake import archive
+from core.intake.create import create, extend
+from core.intake.files import members
+from core.intake.incoming import Incoming
 from core.recipe import parse
 from core.runs import home
 
@@ -36,7 +38,7 @@ def _archive(folder: Path, name: str, source: str, file: str | None = None, titl
     """Import an archive: a `file` of the server's, or the one that was uploaded and is called `title`."""
     try:
         path = Path(file) if file else next((folder / UPLOADS).iterdir())
-        made = yield from stored.create(home.data_folder(), name, source, archive.members(path, title))
+        made = yield from create(home.data_folder(), name, source, archive.members(path, title))
     finally:
         shutil.rmtree(folder / UPLOADS, ignore_errors=True)
     return {"data": str(made.folder)}
@@ -47,9 +49,9 @@ def _files(folder: Path, name: str, source: str, into: str | None = None) -> Job
     try:
         incoming = members(folder / UPLOADS)
         if into:
-            made = yield from stored.extend(stored.read(Path(into)), incoming)
+            made = yield from extend(stored.read(Path(into)), incoming)
         else:
-            made = yield from stored.create(home.data_folder(), name, source, incoming)
+            made = yield from create(home.data_folder(), name, source, incoming)
     finally:
         shutil.rmtree(folder / UPLOADS, ignore_errors=True)
     return {"data": str(made.folder)}
@@ -58,8 +60,8 @@ def _files(folder: Path, name: str, source: str, into: str | None = None) -> Job
 def _known(_folder: Path, name: str, per_class: int | None) -> Job:
     """Download one of torchvision's data sets, and import it."""
     # Imported here because it brings torch along.
-    from core.data.known import KNOWN
-    from core.data.known_fetch import pictures
+    from core.intake.known import KNOWN
+    from core.intake.known_fetch import pictures
 
     arriving = pictures(name, home.home() / "downloads", per_class)
     first: list[Incoming] = []
@@ -71,7 +73,7 @@ def _known(_folder: Path, name: str, per_class: int | None) -> Job:
     incoming = (one for one in chain(first, arriving) if not isinstance(one, Progress))
     known = KNOWN[name]
     source = f"torchvision's {name}, {known.source}; licence: {known.licence}"
-    made = yield from stored.create(home.data_folder(), known.title, source, incoming)
+    made = yield from create(home.data_folder(), known.title, source, incoming)
     return {"data": str(made.folder)}
 
 

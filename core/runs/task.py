@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from core.data import stored
 from core.errors import ThawError
+from core.intake.create import sweep
 from core.runs import home
 from core.runs.jobs import Job, job
 from core.runs.launch import detached
@@ -57,7 +58,7 @@ def new(name: str | None = None) -> Path:
     for old in root.iterdir():
         if time.time() - old.stat().st_mtime > KEPT:
             shutil.rmtree(old, ignore_errors=True)
-    stored.sweep(home.data_folder(), KEPT)
+    sweep(home.data_folder(), KEPT)
     folder = root / (name or secrets.token_hex(6))
     folder.mkdir(exist_ok=True)
     return folder

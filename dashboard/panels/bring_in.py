@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.data import files
 from core.data.limits import limits
+from core.intake import files
 from core.runs import task
 from core.runs.jobs import UPLOADS
 from dashboard import draft, sets

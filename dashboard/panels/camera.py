@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from core.data import stored
-from core.data.incoming import Incoming, Member
 from core.data.limits import limits
 from core.errors import ThawError
 from core.events import Progress
+from core.intake.create import create, extend
+from core.intake.incoming import Incoming, Member
 from core.runs import home
 from dashboard import draft
 from dashboard.components.webcam import webcam
@@ -45,9 +46,9 @@ def as_folder(label: str) -> str:
 def take_in(incoming: Iterator[Incoming], into: str | None) -> None:
     """Take pictures in here and now: a burst is small."""
     if into:
-        job = stored.extend(stored.read(Path(into)), incoming)
+        job = extend(stored.read(Path(into)), incoming)
     else:
-        job = stored.create(home.data_folder(), "Camera", "taken with the camera", incoming)
+        job = create(home.data_folder(), "Camera", "taken with the camera", incoming)
     try:
         draft.current().data = str(finished(job).folder)
     except ThawError as error:

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.data import stored
 from core.data.folder import look
-from core.data.known import KNOWN
 from core.errors import ThawError
+from core.intake.known import KNOWN
 from core.runs import home, task
 from core.runs.roots import demand_allowed, roots
 from dashboard import draft

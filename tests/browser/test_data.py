@@ -11,7 +11,7 @@ from core.data import stored
 from core.data.folder import look
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder
-from tests.core.data.bad_archives import picture, zipped
+from tests.core.intake.bad_archives import picture, zipped
 
 NASTY = "<img src=x onerror=alert(1)><b>bold"
 

@@ -12,7 +12,7 @@ from core.recipe import parse, to_toml
 from core.runs import home
 from core.runs.store import Store
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
-from tests.core.data.bad_archives import picture, zipped
+from tests.core.intake.bad_archives import picture, zipped
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,12 +12,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.data import files, stored
+from core.data import stored
 from core.data.folder import look
+from core.intake import files
 from core.runs import home, task
 from core.runs.jobs import UPLOADS
 from tests.conftest import MakeFolder, small_recipe
-from tests.core.data.bad_archives import GOOD, picture, zipped
+from tests.core.intake.bad_archives import GOOD, picture, zipped
 
 FULL = Path("/dev/full")
 """A file that is always on a full disk."""

@@ -25,11 +25,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.data import archive, stored
+from core.data import stored
 from core.data.decode import decode, opened
 from core.errors import BadData, BadImage
+from core.intake import archive
+from core.intake.create import create
 from tests.conftest import result_of
-from tests.core.data.bad_archives import look_alike
+from tests.core.intake.bad_archives import look_alike
 
 LIMITS = {"ARCHIVE_MB": 2, "UNPACKED_MB": 4, "FILE_MB": 1, "FILES": 100, "SIDE": 2000, "MEGAPIXELS": 1}
 """Small ones, so that an example takes milliseconds."""
@@ -169,7 +171,7 @@ def demand_sound(name: str, content: bytes) -> dict[str, bytes]:
         before = listing(top, shelf)
         with contextlib.chdir(shelf.parent), hanging_is_a_failure():
             try:
-                data = result_of(stored.create(shelf, "pictures", "", archive.members(file)))
+                data = result_of(create(shelf, "pictures", "", archive.members(file)))
             except (BadData, BadImage) as error:
                 demand_text(str(error))
                 data = None

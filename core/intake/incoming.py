@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.data.stored import Skipped
+
 
 @dataclass(frozen=True)
 class Member:
@@ -14,14 +16,6 @@ class Member:
     name: str
     read: Callable[[], bytes]
     share: float
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that was left out, and why."""
-
-    name: str
-    reason: str
 
 
 class Unreadable(Exception):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.core.data.bad_archives import GOOD, picture, sized, tarred, zipped
+from tests.core.intake.bad_archives import GOOD, picture, sized, tarred, zipped
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
@@ -25,7 +25,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limit
 IMPORT = """
 import sys, time
 from pathlib import Path
-from core.data import archive, stored
+from core.intake.create import create
+from core.data import stored
+from core.intake import archive
 from core.errors import BadData
 from tests.conftest import result_of
 from tests.core.runs.processes import limit_memory
@@ -33,7 +35,7 @@ from tests.core.runs.processes import limit_memory
 limit_memory(int(sys.argv[3]))
 begin = time.perf_counter()
 try:
-    made = result_of(stored.create(Path(sys.argv[2]), "mine", "", archive.members(Path(sys.argv[1]))))
+    made = result_of(create(Path(sys.argv[2]), "mine", "", archive.members(Path(sys.argv[1]))))
     print(len(stored.pictures(made.folder)), "kept;", *(one.reason for one in made.skipped))
 except BadData as error:
     print(error)

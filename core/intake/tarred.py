@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from core.data.bounds import CHUNK, SPECIAL, Counted, Readable, damaged, name_fault, over, too_many
-from core.data.incoming import Incoming, Member, Skipped
 from core.data.limits import Limits
 from core.data.names import is_rubbish, shown
+from core.data.stored import Skipped
 from core.errors import BadData
+from core.intake.bounds import CHUNK, SPECIAL, Counted, Readable, damaged, name_fault, over, too_many
+from core.intake.incoming import Incoming, Member
 
 BLOCK = tarfile.BLOCKSIZE
 LONGEST = 1 << 16

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from core.data import archive, edits, stored
+from core.data import edits, stored
 from core.data.folder import look
 from core.data.found import find
-from core.data.incoming import Incoming, Member
 from core.errors import BadData
+from core.intake import archive
+from core.intake.create import STAGING, create, extend, sweep
+from core.intake.incoming import Incoming, Member
 from tests.conftest import MakeFolder, result_of
-from tests.core.data.bad_archives import GOOD, picture, zipped
+from tests.core.intake.bad_archives import GOOD, picture, zipped
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def shelf(tmp_path: Path) -> Path:
 def data(shelf: Path, tmp_path: Path) -> stored.DataSet:
     """GOOD's pictures."""
     path = zipped(tmp_path / "data.zip", GOOD)
-    return result_of(stored.create(shelf, "Fine <b>things</b>", "my desk", archive.members(path)))
+    return result_of(create(shelf, "Fine <b>things</b>", "my desk", archive.members(path)))
 
 
 def incoming(*names: str) -> Iterator[Incoming]:
@@ -55,13 +57,13 @@ def test_names_on_the_disk_are_our_own(data: stored.DataSet) -> None:
 
 
 def test_a_second_one_of_the_same_name_is_numbered(data: stored.DataSet, shelf: Path) -> None:
-    again = result_of(stored.create(shelf, data.name, "", incoming("a/1.png", "b/1.png")))
+    again = result_of(create(shelf, data.name, "", incoming("a/1.png", "b/1.png")))
     assert again.name == "Fine <b>things</b> 2"
 
 
 def test_many_may_come_in_at_once_under_one_name(shelf: Path) -> None:
     def bring_in(_number: int) -> str:
-        return result_of(stored.create(shelf, "mine", "", incoming("a/1.png", "b/1.png"))).name
+        return result_of(create(shelf, "mine", "", incoming("a/1.png", "b/1.png"))).name
 
     with ThreadPoolExecutor(8) as threads:
         names = sorted(threads.map(bring_in, range(8)))
@@ -71,7 +73,7 @@ def test_many_may_come_in_at_once_under_one_name(shelf: Path) -> None:
 
 def test_an_import_that_is_left_leaves_nothing_behind(shelf: Path, tmp_path: Path) -> None:
     path = zipped(tmp_path / "data.zip", {f"a/{n}.png": picture(seed=n) for n in range(40)})
-    job: Generator[object, None, stored.DataSet] = stored.create(shelf, "mine", "", archive.members(path))
+    job: Generator[object, None, stored.DataSet] = create(shelf, "mine", "", archive.members(path))
     for _ in range(5):
         next(job)
     assert list(shelf.rglob("*.png"))
@@ -93,17 +95,17 @@ def test_a_full_disk_in_mid_import_leaves_nothing_behind(
 
     monkeypatch.setattr(Path, "write_bytes", write_some)
     with pytest.raises(OSError, match="No space left"):
-        result_of(stored.create(shelf, "mine", "", archive.members(path)))
+        result_of(create(shelf, "mine", "", archive.members(path)))
     assert list(shelf.iterdir()) == []
 
 
 def test_pictures_are_added_to_classes_old_and_new(data: stored.DataSet) -> None:
-    extended = result_of(stored.extend(data, incoming("a/9.png", "cc/1.png", "cc/notes.txt")))
+    extended = result_of(extend(data, incoming("a/9.png", "cc/1.png", "cc/notes.txt")))
     folder = look(data.folder)
     assert (folder.classes, folder.counts()) == (("a", "bb", "cc"), (3, 2, 1))
     assert [one.name for one in extended.skipped] == ["cc/notes.txt"]
     with pytest.raises(BadData, match=r"No picture in it can be used.*notes\.txt"):
-        result_of(stored.extend(data, incoming("cc/notes.txt")))
+        result_of(extend(data, incoming("cc/notes.txt")))
     assert look(data.folder).counts() == (3, 2, 1)
 
 
@@ -135,7 +137,7 @@ def test_a_folder_is_used_where_it_is_and_never_changed(shelf: Path, make_folder
 
 def test_a_split_of_its_own_can_be_drawn_anew(shelf: Path) -> None:
     names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in ("a", "b") for n in range(2)]
-    data = result_of(stored.create(shelf, "mine", "", incoming(*names)))
+    data = result_of(create(shelf, "mine", "", incoming(*names)))
     assert look(data.folder).val is not None
     edits.draw_split(data.folder, True)
     folder = look(data.folder)
@@ -166,17 +168,17 @@ def test_a_damaged_record_is_said(data: stored.DataSet, file: str, damage: str) 
 
 
 def test_what_a_killed_import_left_is_swept_out(shelf: Path, data: stored.DataSet) -> None:
-    (shelf / f"{stored.STAGING}x").mkdir()
-    (data.folder / f"{stored.STAGING}x").mkdir()
-    stored.sweep(shelf, older_than=60)
-    assert (shelf / f"{stored.STAGING}x").exists()
-    stored.sweep(shelf, older_than=-1)
-    assert not (shelf / f"{stored.STAGING}x").exists()
-    assert not (data.folder / f"{stored.STAGING}x").exists()
+    (shelf / f"{STAGING}x").mkdir()
+    (data.folder / f"{STAGING}x").mkdir()
+    sweep(shelf, older_than=60)
+    assert (shelf / f"{STAGING}x").exists()
+    sweep(shelf, older_than=-1)
+    assert not (shelf / f"{STAGING}x").exists()
+    assert not (data.folder / f"{STAGING}x").exists()
     assert json.loads((data.folder / stored.RECORD).read_bytes())["name"] == data.name
 
 
 def test_a_class_of_its_own_for_every_spelling_that_is_seen(shelf: Path) -> None:
-    data = result_of(stored.create(shelf, "mine", "", incoming("Cats/1.png", "cats/2.png")))
+    data = result_of(create(shelf, "mine", "", incoming("Cats/1.png", "cats/2.png")))
     assert set(look(data.folder).classes) == {"Cats", "cats"}
     assert len(data.notices) == 2

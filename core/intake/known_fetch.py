@@ -35,10 +35,10 @@ from PIL import Image
 from torchvision import datasets
 from torchvision.datasets.utils import USER_AGENT, check_integrity
 
-from core.data.incoming import Incoming, Member, Unreadable
-from core.data.known import KNOWN, KnownSet
 from core.errors import BadData
 from core.events import Progress
+from core.intake.incoming import Incoming, Member, Unreadable
+from core.intake.known import KNOWN, KnownSet
 
 CHUNK = 2**20
 """Bytes between two events."""

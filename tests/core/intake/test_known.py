@@ -24,13 +24,13 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from core.data import known_fetch
 from core.data.decode import decode
-from core.data.incoming import Incoming, Member, Unreadable
-from core.data.known import KNOWN
-from core.data.known_fetch import pictures
 from core.errors import BadData
 from core.events import Progress
+from core.intake import known_fetch
+from core.intake.incoming import Incoming, Member, Unreadable
+from core.intake.known import KNOWN
+from core.intake.known_fetch import pictures
 
 PER_CLASS = {"train": 4, "val": 2}
 """Pictures of each class in every tiny set; where there is an official validation split, half of `train` is in it."""

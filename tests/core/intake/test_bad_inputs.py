@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.data import archive, stored
+from core.data import stored
 from core.data.decode import decode, formats
 from core.data.folder import look
 from core.errors import BadData
+from core.intake import archive
+from core.intake.create import create
 from tests.conftest import result_of
-from tests.core.data.bad_archives import (
+from tests.core.intake.bad_archives import (
     GOOD,
     flagged,
     look_alike,
@@ -219,7 +221,7 @@ def bring_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         before.update(tmp_path.rglob("*"))
         begin = time.monotonic()
         try:
-            return result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(path)))
+            return result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
         finally:
             took = time.monotonic() - begin
 
@@ -263,7 +265,7 @@ def split_zip(folder: Path, *tops: str) -> Path:
     ],
 )
 def test_folders_of_a_split(tmp_path: Path, tops: tuple[str, ...], parts: dict[str, int], left_out: int) -> None:
-    made = result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(split_zip(tmp_path, *tops))))
+    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(split_zip(tmp_path, *tops))))
     kept = [taken.part for taken in stored.pictures(made.folder)]
     assert {part: kept.count(part) for part in set(kept)} == parts
     assert len(made.skipped) == left_out
@@ -317,7 +319,7 @@ PICTURES: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize(("name", "content", "reason"), PICTURES.values(), ids=PICTURES)
 def test_a_picture(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     path = zipped(tmp_path / "data.zip", GOOD | {f"a/{name}": content})
-    made = result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
     if reason:
         ((one),) = made.skipped
         assert one.name == f"a/{name}"
@@ -341,7 +343,7 @@ def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
     content = BytesIO()
     Image.new("RGB", (60, 40), "red").save(content, kind)
     path = zipped(tmp_path / "data.zip", GOOD | {f"a/x.{kind.lower()}": content.getvalue()})
-    made = result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
     (kept,) = [taken for taken in stored.pictures(made.folder) if taken.name.startswith("a/x.")]
     seen = decode(made.folder / stored.PICTURES / kept.file)
     assert kept.file.endswith(".jpg")
@@ -354,12 +356,12 @@ def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
 def test_animations_are_said(tmp_path: Path) -> None:
     moving = drawn("RGB", "GIF", save_all=True, append_images=FRAMES)
     path = zipped(tmp_path / "data.zip", GOOD | {"a/x.gif": moving})
-    made = result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
     assert made.notices == ("1 animations or files of several pages: only their first picture is used.",)
 
 
 def test_a_thousand_classes(tmp_path: Path) -> None:
     content = picture()
     path = zipped(tmp_path / "data.zip", {f"class {number}/1.png": content for number in range(1000)})
-    made = result_of(stored.create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
     assert look(made.folder).classes[-1] == "class 999"

@@ -11,13 +11,14 @@ from pathlib import Path
 from PIL import Image
 
 from core.data.decode import is_animated, opened
-from core.data.incoming import Incoming, Member, Skipped, Unreadable
 from core.data.layout import Place, alike, merged, places
 from core.data.limits import limits
 from core.data.names import IMAGE_SUFFIXES, shown, suffix
-from core.data.privacy import kept
+from core.data.stored import Skipped, Taken
 from core.errors import BadData, BadImage
 from core.events import Progress
+from core.intake.incoming import Incoming, Member, Unreadable
+from core.intake.privacy import kept
 
 FOLDER_SIZE = 1000
 """Files in one folder at the most: file systems and file managers are slow with more."""
@@ -33,16 +34,6 @@ SCAN, SCANS = b"\xff\xda", 100
 LARGE = 10_000_000
 """Pixels above which a picture is decoded while no other such one is: it takes hundreds of megabytes."""
 _large = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A picture that is kept in `file`, by its path below the staging folder, and what it was called."""
-
-    file: str
-    name: str
-    label: str
-    part: str
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from core.data.incoming import Incoming, Member, Skipped
 from core.data.limits import limits
 from core.data.names import fault, is_rubbish, shown
+from core.data.stored import Skipped
 from core.errors import BadData
+from core.intake.incoming import Incoming, Member
 
 NAMES = "names.json"
 

@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from core.data.bounds import SMALL, SPECIAL, damaged, name_fault, over, too_large, too_many
-from core.data.incoming import Incoming, Member, Skipped, Unreadable
 from core.data.limits import Limits
 from core.data.names import is_rubbish, shown
+from core.data.stored import Skipped
 from core.errors import BadData
+from core.intake.bounds import SMALL, SPECIAL, damaged, name_fault, over, too_large, too_many
+from core.intake.incoming import Incoming, Member, Unreadable
 
 LOCAL_HEADER = 30
 """Bytes of an archive before an entry's name and contents."""

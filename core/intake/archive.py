@@ -7,12 +7,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.data import tarred, zipped
-from core.data.bounds import damaged
-from core.data.incoming import Incoming
 from core.data.limits import limits
 from core.data.names import shown
 from core.errors import BadData
+from core.intake import tarred, zipped
+from core.intake.bounds import damaged
+from core.intake.incoming import Incoming
 
 FOREIGN = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
 

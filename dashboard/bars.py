@@ -33,13 +33,15 @@ def class_bars(found: Findings) -> tuple[Figure, int]:
         if counts
     ]
     more = len(train | val) - len(labels)
-    title = f"Pictures per class: {sum((train + val).values()):,} in {len(train | val):,} classes"
+    classes = f"{len(train | val):,} class{'es' if len(train | val) != 1 else ''}"
+    title = f"Pictures per class: {sum((train + val).values()):,} in {classes}"
+    few = max((train + val).values(), default=0) <= 10
     layout = {
         "title": {"text": title + (f" (the {SHOWN} largest)" if more else ""), "x": 0, "xanchor": "left"},
         "barmode": "stack",
         "yaxis": {"autorange": "reversed", "type": "category", "automargin": True, "ticklabelposition": "outside"},
-        "xaxis": {"rangemode": "tozero"},
+        "xaxis": {"rangemode": "tozero", **({"dtick": 1} if few else {})},
         "showlegend": bool(val),
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        "legend": {"orientation": "h", "y": 0, "yref": "container", "x": 0, "traceorder": "normal"},
     }
     return {"data": traces, "layout": layout}, len(labels)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data import stored
 from core.data.found import Findings, find
 from core.data.layout import SHAPE
 from core.data.limits import limits
@@ -74,7 +75,13 @@ def _demand_classes(path: Path, classes: tuple[str, ...]) -> None:
     if len(classes) >= 2:
         return
     if classes:
-        raise BadData(f"{path} has pictures of one class only ({classes[0]}); add a folder for a second class.")
+        raise BadData(f"{_called(path)} has pictures of one class only ({classes[0]}); add a second class.")
     if any(suffix(file.name) in IMAGE_SUFFIXES for file in path.iterdir() if not is_rubbish([file.name])):
-        raise BadData(f"{path} has pictures but no classes; {SHAPE}.")
-    raise BadData(f"{path} has no pictures; {SHAPE}. Formats: {', '.join(sorted(s[1:] for s in IMAGE_SUFFIXES))}.")
+        raise BadData(f"{_called(path)} has pictures but no classes; {SHAPE}.")
+    formats = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+    raise BadData(f"{_called(path)} has no pictures; {SHAPE}. Formats: {formats}.")
+
+
+def _called(path: Path) -> str:
+    """The name by which people know the pictures: a data set's own, or a folder's path."""
+    return stored.read(path).name if stored.is_one(path) else str(path)

@@ -86,7 +86,8 @@ def _few(pictures: Sequence[Found]) -> Iterator[Remark]:
     counts = Counter(found.label for found in pictures)
     few = [label for label, count in counts.items() if count < FEW]
     if few:
-        named = ", ".join(f"{label} ({counts[label]})" for label in few[:5]) + (" …" if len(few) > 5 else "")
+        more = f" and {len(few) - 5:,} more classes" if len(few) > 5 else ""
+        named = ", ".join(f"{label} ({counts[label]})" for label in few[:5]) + more
         text = f"Fewer than {FEW} pictures, too few to learn from or to measure by: {named}."
         files = tuple(found.path for found in pictures if found.label in few)
         yield Remark(text, files, f"Leave out {'these classes' if len(few) > 1 else 'this class'}", files)

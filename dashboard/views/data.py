@@ -83,7 +83,7 @@ def why_not(path: str) -> str:
 def counts(found: Findings) -> None:
     """How many pictures each class has."""
     figure, rows = class_bars(found)
-    live_chart(figure, key="data.counts", height=90 + BAR_HEIGHT * rows, waiting="No pictures.")
+    live_chart(figure, key="data.counts", height=100 + BAR_HEIGHT * rows, waiting="No pictures.")
 
 
 def first_batch(found: Findings) -> None:

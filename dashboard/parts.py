@@ -31,7 +31,7 @@ def say(kind: Literal["error", "notice"], text: str) -> None:
     """A framed sentence that may hold names and paths: shown, and copied, exactly as it is."""
     with st.container(border=True, horizontal=True, gap="small"):
         st.markdown(_SIGNS[kind], width="content")
-        st.text(text)
+        st.text(text, width="stretch")
 
 
 def run_number(text: str) -> int | None:

@@ -11,6 +11,7 @@ from core.data.found import Findings, find
 from core.errors import BadData
 from core.runs import home
 from core.runs.roots import SAMPLE_DATA, demand_allowed
+from dashboard import draft
 
 SAMPLES = {
     str(SAMPLE_DATA / "stamps"): "Stamps: photos of things",
@@ -37,6 +38,21 @@ def name_of(path: str) -> str:
 def data_set(path: str) -> stored.DataSet | None:
     """The data set at a path; None for a sample or another folder."""
     return stored.read(Path(path)) if path and stored.is_one(Path(path)) else None
+
+
+def open_named(name: str) -> None:
+    """Choose the data set that an address names, if there is one."""
+    own = {one.folder.name: one.folder for one in stored.all_on(home.data_folder())}
+    if name in own:
+        draft.current().data = str(own[name])
+
+
+def name_in_address(path: str) -> None:
+    """Have the address name the chosen data set, so that it can be sent on, and survives a reload."""
+    if data_set(path):
+        st.query_params["data"] = Path(path).name
+    elif "data" in st.query_params:
+        del st.query_params["data"]
 
 
 def pictures(path: str) -> Findings | None:

@@ -13,8 +13,8 @@ from core.events import Progress
 from core.intake.create import create, extend
 from core.intake.incoming import Incoming, Member
 from core.runs import home
-from dashboard import draft
 from dashboard.components.webcam import webcam
+from dashboard.panels import tasks
 from dashboard.parts import say
 
 BURST, EVERY = 10, 0.2
@@ -50,7 +50,7 @@ def take_in(incoming: Iterator[Incoming], into: str | None) -> None:
     else:
         job = create(home.data_folder(), "Camera", "taken with the camera", incoming)
     try:
-        draft.current().data = str(finished(job).folder)
+        tasks.choose(str(finished(job).folder))
     except ThawError as error:
         say("error", str(error))
         return

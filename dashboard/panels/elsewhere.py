@@ -8,7 +8,6 @@ from core.errors import ThawError
 from core.intake.known import KNOWN
 from core.runs import home, task
 from core.runs.roots import demand_allowed, roots
-from dashboard import draft
 from dashboard.panels import tasks
 from dashboard.parts import plain, say
 
@@ -32,7 +31,7 @@ def server() -> None:
             tasks.follow(task.start(task.new(), "archive", **arguments))
             st.rerun()
         look(path)
-        draft.current().data = str(stored.adopt(home.data_folder(), path.name, path).folder)
+        tasks.choose(str(stored.adopt(home.data_folder(), path.name, path).folder))
     except ThawError as error:
         say("error", str(error))
         return

@@ -111,7 +111,8 @@ def _table(listed: list[Found], validating: frozenset[Path], seen: dict[str, Any
                 "Problem": problem or "",
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table if table["Problem"].any() else table.drop(columns="Problem")
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

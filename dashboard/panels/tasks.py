@@ -43,11 +43,16 @@ def _ended(name: str, state: task.State) -> None:
     del st.query_params["task"]
     task.forget(name)
     if state.phase == "done" and state.result:
-        draft.current().data = state.result["data"]
-        st.session_state["import told"] = None
+        choose(state.result["data"])
     else:
         st.session_state["import told"] = state.message or "The import was cancelled; nothing is left of it."
     st.rerun()
+
+
+def choose(data: str) -> None:
+    """Choose what has just come in."""
+    draft.current().data = data
+    st.session_state["import told"] = None
 
 
 def told() -> None:

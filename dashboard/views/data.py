@@ -23,9 +23,12 @@ BAR_HEIGHT = 24
 
 def main() -> None:
     """Sidebar: choose and bring in. Main column: the chosen pictures."""
+    if draft.is_new():
+        sets.open_named(st.query_params.get("data", ""))
     with st.sidebar:
         pictures.choose()
         bring_in.choose()
+    sets.name_in_address(draft.current().data)
     tasks.told()
     tasks.imports()
     path = draft.current().data_path()

@@ -45,6 +45,8 @@ def test_upload_a_zip_tidy_it_up_and_train_on_it(page: Page, dashboard: Dashboar
     upload(page, archive(tmp_path, NASTY, "plain", "tiny"))
     expect(page.get_by_role("heading", name="mine")).to_be_visible()
     expect(page.get_by_text("1 files were left out when the pictures came in")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="mine")).to_be_visible()
     # A class's name is text, in the chart, in the table and on the Train page.
     expect(page.locator(".chart").get_by_text("<b>bold")).to_be_visible()
     expect(page.get_by_text("No damaged pictures, no copies")).to_be_visible()

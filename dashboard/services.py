@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from core.errors import StoreUnavailable
+from core.errors import ThawError
 from core.runs import home
 from core.runs.store import Store
 from dashboard.parts import say
@@ -24,10 +24,10 @@ def store() -> Store:
 
 @contextmanager
 def saying_trouble() -> Iterator[None]:
-    """Say it on the page when the store cannot be used; a part that refreshes itself tries again by itself."""
+    """Say on the page what is wrong; a part that refreshes itself tries again by itself."""
     try:
         yield
-    except StoreUnavailable as error:
+    except ThawError as error:
         say("error", str(error))
 
 

@@ -36,8 +36,9 @@ def name_of(path: str) -> str:
 
 
 def data_set(path: str) -> stored.DataSet | None:
-    """The data set at a path; None for a sample or another folder."""
-    return stored.read(Path(path)) if path and stored.is_one(Path(path)) else None
+    """The data set at a path; None for a sample, another folder, or one that is deleted or damaged."""
+    own = {str(one.folder): one for one in stored.all_on(home.data_folder())}
+    return own.get(path)
 
 
 def open_named(name: str) -> None:

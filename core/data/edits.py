@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from core.data.stored import LOCK, read_json, write_json
+from core.errors import BadData
 
 EDITS = "edits.json"
 
@@ -25,7 +26,10 @@ def read(folder: Path) -> Edits:
     if not (folder / EDITS).is_file():
         return Edits()
     values = read_json(folder / EDITS)
-    return Edits(frozenset(values["removed"]), values["labels"], values["draw_split"])
+    try:
+        return Edits(frozenset(values["removed"]), dict(values["labels"]), bool(values["draw_split"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadData(f"{folder / EDITS} is damaged; delete it, and the pictures are as they came in.") from error
 
 
 def remove(folder: Path, files: Iterable[str]) -> None:

@@ -64,11 +64,18 @@ class DataSet:
 
 
 def all_on(shelf: Path) -> list[DataSet]:
-    """Every data set that has its pictures, the newest first."""
+    """Every data set that has its pictures, the newest first, but for those whose record is damaged."""
     if not shelf.is_dir():
         return []
-    known = [read(folder) for folder in shelf.iterdir() if is_one(folder)]
+    known = [one for folder in shelf.iterdir() if is_one(folder) and (one := _readable(folder))]
     return sorted((one for one in known if one.deleted is None), key=lambda one: -one.created)
+
+
+def _readable(folder: Path) -> DataSet | None:
+    try:
+        return read(folder)
+    except BadData:
+        return None
 
 
 def is_one(folder: Path) -> bool:

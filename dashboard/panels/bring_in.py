@@ -73,7 +73,7 @@ def _into() -> str | None:
     """Which data set gets the pictures; None for a new one."""
     chosen = draft.current().data
     own = sets.data_set(chosen)
-    if own is None or own.root is not None or own.deleted is not None:
+    if own is None or own.root is not None:
         return None
     new = st.segmented_control("Add to", ["these", "new ones"], default="these", key=f"into-{chosen}", required=True)
     return chosen if new == "these" else None

@@ -61,7 +61,7 @@ def head(path: str, found: Findings | None) -> None:
     title, buttons = st.columns([3, 4], vertical_alignment="center")
     title.subheader(plain(sets.SAMPLES.get(path) or (data.name if data else path)))
     with buttons, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        if data and data.deleted is None:
+        if data:
             data_set.describe(data)
             data_set.delete(data)
         if st.button("Train on these", type="primary", icon=":material/play_arrow:", key="data.train"):

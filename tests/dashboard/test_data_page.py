@@ -51,6 +51,19 @@ def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data:
     assert name_of(str(data.folder)) == "Our *plants*"
 
 
+@pytest.mark.parametrize("file", [stored.RECORD, edits.EDITS])
+def test_a_damaged_data_set_is_said_and_hurts_no_other(
+    open_data: Callable[[str], AppTest], data: stored.DataSet, make_folder: MakeFolder, file: str
+) -> None:
+    (data.folder / file).write_text("{}", encoding="utf-8")
+    page = open_data(str(data.folder))
+    assert not page.exception
+    assert f"{file} is damaged" in said(page)
+    other = open_data(str(make_folder(name="other", a=12, b=12)))
+    assert not other.exception
+    assert "other" in said(other)
+
+
 def test_one_class_is_no_reason_to_train(open_data: Callable[[str], AppTest], make_folder: MakeFolder) -> None:
     one = make_folder(name="lonely", a=3)
     page = open_data(str(one))

@@ -31,12 +31,13 @@ def review(pictures: Sequence[Found], facts: Mapping[Path, Facts], drawn: Split 
     """All remarks, the gravest first. `drawn` is the split as it would be trained on, if it can be drawn."""
     sound = {path: known for path, known in facts.items() if known.problem is None}
     labels = {found.path: found.label for found in pictures}
+    exact, near = copies.exact(sound), copies.near(sound)
     return [
         *_damaged(facts),
-        *_leaks(sound, drawn),
-        *_contradictions(sound, labels),
-        *_copies(copies.exact(sound), labels, "Exact copies of others"),
-        *_copies(copies.near(sound), labels, "Other pictures again, at another size or quality"),
+        *_leaks([*exact, *near], drawn),
+        *_contradictions(exact, labels),
+        *_copies(exact, labels, "Exact copies of others"),
+        *_copies(near, labels, "Other pictures again, at another size or quality"),
         *_animated(sound),
         *_few(pictures),
         *_imbalance(pictures),
@@ -49,20 +50,20 @@ def _damaged(facts: Mapping[Path, Facts]) -> Iterator[Remark]:
         yield Remark(f"Damaged, or no picture at all: {_pictures(bad)}.", bad, "Leave them out", bad)
 
 
-def _leaks(facts: Mapping[Path, Facts], drawn: Split | None) -> Iterator[Remark]:
+def _leaks(same: copies.Groups, drawn: Split | None) -> Iterator[Remark]:
     if drawn is None:
         return
     validating = {example.path for example in drawn.val}
     training = {example.path for example in drawn.train}
-    groups = [set(group) for group in (*copies.exact(facts), *copies.near(facts))]
+    groups = [set(group) for group in same]
     both = tuple(dict.fromkeys(p for group in groups if group & validating for p in sorted(group & training)))
     if both:
         text = f"In training and in validation: {_pictures(both)}. Accuracy would look better than it is."
         yield Remark(text, both, "Leave them out of training", both)
 
 
-def _contradictions(facts: Mapping[Path, Facts], labels: Mapping[Path, str]) -> Iterator[Remark]:
-    groups = [group for group in copies.exact(facts) if len({labels[path] for path in group}) > 1]
+def _contradictions(same: copies.Groups, labels: Mapping[Path, str]) -> Iterator[Remark]:
+    groups = [group for group in same if len({labels[path] for path in group}) > 1]
     torn = tuple(path for group in groups for path in group)
     if torn:
         yield Remark(f"In two classes at once: {_pictures(torn)}.", torn, "Leave them all out", torn)

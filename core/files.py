@@ -1,0 +1,114 @@
+"""The one way to write a file: aside, flushed to the disk, then moved into place. Also JSON, and folders.
+
+Whoever reads meets the old file or the new one, whole, also after a power cut. A half file never stays: it is removed
+on any error, and each writer's has a name of its own.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+PARTIAL = ".partial"
+"""How the names of half files end."""
+PATIENCE = 1.0 if os.name == "nt" else 0.0
+"""Seconds to wait for somebody who has the old file open. Only Windows refuses to replace an open file."""
+
+Result = TypeVar("Result")
+
+
+def write_aside(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` make the file under another name; put it in the place of `path` once it is on the disk.
+
+    The folder is made where it is not there. Raises what `write` raises, and OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_name(path)
+    try:
+        write(partial)
+        _flush(partial)
+        move_into_place(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def partial_name(path: Path) -> Path:
+    """A name for the half file of `path`, beside it; no other writer has the same."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(6)}{PARTIAL}")
+
+
+def move_into_place(made: Path, path: Path) -> None:
+    """Move a whole file or folder to `path`, in the place of an old file. Raises OSError."""
+    _patiently(lambda: made.replace(path))
+    if os.name == "posix":  # Windows offers no way to flush a folder.
+        _flush(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text, whole or not at all. Raises OSError."""
+    write_aside(path, lambda partial: partial.write_bytes(text.encode()) and None)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values as JSON, whole or not at all. Raises OSError."""
+    write_text(path, json.dumps(values))
+
+
+def read_json(path: Path) -> Any:
+    """The plain values in a JSON file. Raises OSError when it cannot be read, ValueError when it is not JSON."""
+    return json.loads(_patiently(path.read_bytes))
+
+
+def remove_folder(path: Path) -> bool:
+    """Delete a folder: it is renamed first, so that nobody meets a half of it. Whether it is gone.
+
+    On Windows a folder with an open file in it can be neither renamed nor deleted; it then stays whole.
+    """
+    doomed = partial_name(path)
+    try:
+        _patiently(lambda: path.replace(doomed))
+    except OSError:
+        return not path.exists()
+    shutil.rmtree(doomed, ignore_errors=True)
+    return True
+
+
+def sweep(folder: Path, older_than: float) -> None:
+    """Delete half files and half folders in `folder` that were last written more than `older_than` seconds ago."""
+    for path in folder.glob(f"*{PARTIAL}"):
+        try:
+            if time.time() - path.stat().st_mtime <= older_than:
+                continue
+        except OSError:  # Its own writer was faster.
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _patiently(act: Callable[[], Result]) -> Result:
+    """What `act` gives; on Windows again for PATIENCE seconds, while somebody has the file open."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return act()
+        except PermissionError:
+            if time.monotonic() >= give_up:
+                raise
+            threading.Event().wait(0.02)
+
+
+def _flush(path: Path) -> None:
+    """Have the operating system put a file's contents, or a folder's list of names, on the disk."""
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

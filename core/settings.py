@@ -1,0 +1,139 @@
+"""All settings from the environment, as one frozen value: THAW_MAX_FILES is `settings().max_files`.
+
+They are read and checked together, so that a person hears of every misspelt one at once. The README's list and
+`python -m core settings` are made from the same descriptions.
+"""
+
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import BadSettings, Fault
+from core.messages import Message
+
+PREFIX = "THAW_"
+
+
+def _setting(default: Any, read: Callable[[str], Any], about: str) -> Any:
+    return dataclasses.field(default=default, metadata={"read": read, "about": about})
+
+
+def _count(text: str) -> int:
+    """A whole number above 0. Raises ValueError with what would be right."""
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 16 and int(text) > 0):
+        raise ValueError("must be a whole number above 0")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    """A number from 0 up. Raises ValueError with what would be right."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not (math.isfinite(amount) and amount >= 0):
+        raise ValueError("must be a number, 0 or more")
+    return amount
+
+
+def _folder(text: str) -> Path:
+    """An absolute path; ~ is the user's own folder. Raises ValueError where there can be none of that name."""
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"must be the path of a folder ({error})") from error
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    return tuple(_folder(part) for part in text.split(os.pathsep) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """MB are 10⁶ bytes, GB are 10⁹. `workers` 0 stands for one per GPU, or one on the CPU."""
+
+    home: Path = _setting(Path("~/.thaw"), _folder, "folder of runs, weights, features and data sets")
+    database_url: str = _setting("", str, "another database for the list of runs (postgresql+psycopg://…)")
+    workers: int = _setting(0, _count, "runs that train at the same time; one per GPU, or one, when not set")
+    worker_idle: float = _setting(600.0, _amount, "seconds that a worker process waits for more work")
+    features_gb: float = _setting(10.0, _amount, "room for kept features, in GB")
+    track: str = _setting("", str, "other tools to tell of every run (tensorboard:DIR, mlflow, mlflow:URI)")
+    data_roots: tuple[Path, ...] = _setting((), _folders, "folders that the page may use in place, separated as in PATH")
+    max_archive_mb: int = _setting(200, _count, "largest archive, in MB (uploads also need --server.maxUploadSize)")
+    max_unpacked_mb: int = _setting(2_000, _count, "most that one import may unpack, in MB")
+    max_file_mb: int = _setting(20, _count, "largest picture file, in MB")
+    max_files: int = _setting(20_000, _count, "most files in one import")
+    max_ratio: int = _setting(200, _count, "most times its packed size that a file may unpack to")
+    max_depth: int = _setting(4, _count, "most folders inside each other in an import")
+    max_name: int = _setting(120, _count, "longest name of a file or folder in an import, in characters")
+    max_side: int = _setting(10_000, _count, "longest side of a picture, in pixels")
+    max_megapixels: int = _setting(40, _count, "largest picture, in millions of pixels")
+    max_aspect: int = _setting(20, _count, "most times that one side of a picture may be longer than the other")
+    max_classes: int = _setting(1_000, _count, "most classes in a data set")
+
+    @property
+    def feature_bytes(self) -> int:
+        """Bytes that kept features may take before those unused for longest make room for new ones."""
+        return int(self.features_gb * 1e9)
+
+
+FIELDS = dataclasses.fields(Settings)
+
+
+def variable(field: str) -> str:
+    """The environment's name of a setting: "max_files" → "THAW_MAX_FILES"."""
+    return PREFIX + field.upper()
+
+
+def settings() -> Settings:
+    """The settings of this process. Raises BadSettings with every variable that is wrong."""
+    return _parsed(tuple(os.environ.get(variable(field.name), "") for field in FIELDS))
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(texts: tuple[str, ...]) -> Settings:
+    """Remembered, since some are asked for at every picture. An empty variable counts as not set."""
+    values: dict[str, Any] = {"home": _folder(str(Settings.home))}
+    faults: list[Fault] = []
+    for field, text in zip(FIELDS, texts, strict=True):
+        if not text:
+            continue
+        try:
+            values[field.name] = field.metadata["read"](text)
+        except ValueError as error:
+            example = f", such as {field.default:g}" if isinstance(field.default, int | float) and field.default else ""
+            faults.append(Fault(variable(field.name), text, Message(f"{error}{example}")))
+    if faults:
+        raise BadSettings(faults)
+    return Settings(**values)
+
+
+def described() -> list[tuple[str, str, str, str]]:
+    """Variable, value now, default, and a line about each setting. Raises BadSettings."""
+    now = settings()
+    return [
+        (variable(field.name), _shown(getattr(now, field.name)), _shown(field.default), field.metadata["about"])
+        for field in FIELDS
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return os.pathsep.join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else "" if value in (0, "") else str(value)
+
+
+def torch_cache() -> Path:
+    """Where PyTorch keeps downloaded weights, as torch.hub finds it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
+
+
+def take_card(card: int) -> None:
+    """Have this process, whose torch is not loaded yet, use one GPU, unless its user said which ones to use."""
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(card))

@@ -52,7 +52,11 @@ def move_into_place(made: Path, path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file of UTF-8 text, whole or not at all. Raises OSError."""
-    write_aside(path, lambda partial: partial.write_bytes(text.encode()) and None)
+
+    def write(partial: Path) -> None:
+        partial.write_text(text, encoding="utf-8", newline="")
+
+    write_aside(path, write)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Sentences for people: an English template and the values in it, so that a stored sentence can be read in any language.
+"""Sentences for people: a template and its values, so that a stored sentence can be read in any language.
 
     Message("{name} has {count:,} picture.", "{name} has {count:,} pictures.", name="cats", count=3)
 
@@ -17,8 +17,8 @@ from typing import Any, Union
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-Value = Union[str, int, float, bool, "Message", tuple["Value", ...]]
-Given = Union[Value, PurePath, Sequence["Given"]]
+Value = str | int | float | bool | Union["Message", tuple["Value", ...]]
+Given = Value | PurePath | Sequence["Given"]
 """What a caller may give: paths become text, lists become tuples."""
 Translate = Callable[[str, str | None, int], str]
 """From a template, its form for many, and the count, to the template in the reader's language."""

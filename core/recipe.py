@@ -1,7 +1,7 @@
 """Everything that decides a run, as one frozen value: TOML on disk, JSON in the store.
 
 `Recipe` holds the rules of single fields and of fields that belong together. Whether the backbone, its blocks and the
-image folder exist is a question about the world, and `core.check` answers it.
+image folder exist is a question about the world, and `core.training.validate` answers it.
 """
 
 import difflib
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from core.errors import BadRecipe, Fault
+from core.messages import Message
 
 DEFAULT_LR = {"adam": 1e-3, "sgd": 1e-2}
 """Learning rates to start from: Adam's is the default of its paper (arXiv:1412.6980), SGD's is ten times that."""
@@ -173,9 +174,9 @@ def _fault(settings: Mapping[str, Any], loc: tuple[int | str, ...], kind: str) -
     if nested:
         value = value.get(inside[0])
     if kind != "extra_forbidden":
-        return Fault(field, value, EXPECTED[field])
+        return Fault(field, value, Message(EXPECTED[field]))
     model = OPTIMIZERS[optimizer] if optimizer else Penalties if nested else Recipe
-    return Fault(field, value, _no_such_setting(field.split(".")[-1], tuple(model.model_fields)))
+    return Fault(field, value, Message(_no_such_setting(field.split(".")[-1], tuple(model.model_fields))))
 
 
 def _no_such_setting(name: str, known: tuple[str, ...]) -> str:
@@ -196,9 +197,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadRecipe([Fault("recipe", str(path), f"cannot be read ({error.strerror}); check the path")]) from error
+        raise BadRecipe(
+            [Fault("recipe", str(path), Message("cannot be read ({cause}); check the path", cause=str(error.strerror)))]
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadRecipe([Fault("recipe", str(path), f"is not a TOML file: {error}")]) from error
+        raise BadRecipe(
+            [Fault("recipe", str(path), Message("is not a TOML file: {cause}", cause=str(error)))]
+        ) from error
 
 
 def to_settings(recipe: Recipe) -> dict[str, Any]:

@@ -20,6 +20,7 @@ PREFIX = "THAW_"
 
 
 def _setting(default: Any, read: Callable[[str], Any], about: str) -> Any:
+    """A field of `Settings`: what holds when it is not set, how its text is read, and a line about it."""
     return dataclasses.field(default=default, metadata={"read": read, "about": about})
 
 
@@ -63,7 +64,9 @@ class Settings:
     worker_idle: float = _setting(600.0, _amount, "seconds that a worker process waits for more work")
     features_gb: float = _setting(10.0, _amount, "room for kept features, in GB")
     track: str = _setting("", str, "other tools to tell of every run (tensorboard:DIR, mlflow, mlflow:URI)")
-    data_roots: tuple[Path, ...] = _setting((), _folders, "folders that the page may use in place, separated as in PATH")
+    data_roots: tuple[Path, ...] = _setting(
+        (), _folders, "folders that the page may use in place, separated as in PATH"
+    )
     max_archive_mb: int = _setting(200, _count, "largest archive, in MB (uploads also need --server.maxUploadSize)")
     max_unpacked_mb: int = _setting(2_000, _count, "most that one import may unpack, in MB")
     max_file_mb: int = _setting(20, _count, "largest picture file, in MB")
@@ -73,7 +76,7 @@ class Settings:
     max_name: int = _setting(120, _count, "longest name of a file or folder in an import, in characters")
     max_side: int = _setting(10_000, _count, "longest side of a picture, in pixels")
     max_megapixels: int = _setting(40, _count, "largest picture, in millions of pixels")
-    max_aspect: int = _setting(20, _count, "most times that one side of a picture may be longer than the other")
+    max_aspect: int = _setting(20, _count, "most times that a side of a picture may be longer than the other")
     max_classes: int = _setting(1_000, _count, "most classes in a data set")
 
     @property

@@ -14,10 +14,10 @@ st.html(ASSETS / "page.css")
 collect_garbage_now_and_then()
 page = st.navigation(
     [
-        st.Page("views/train.py", title="Train", icon=":material/local_fire_department:", default=True),
-        st.Page("views/data.py", title="Data", icon=":material/photo_library:"),
-        st.Page("views/runs.py", title="Runs", icon=":material/history:"),
-        st.Page("views/compare.py", title="Compare", icon=":material/stacked_line_chart:"),
+        st.Page("train/page.py", title="Train", icon=":material/local_fire_department:", default=True),
+        st.Page("pictures/page.py", title="Data", url_path="data", icon=":material/photo_library:"),
+        st.Page("runs/page.py", title="Runs", url_path="runs", icon=":material/history:"),
+        st.Page("compare/page.py", title="Compare", url_path="compare", icon=":material/stacked_line_chart:"),
     ],
     position="top",
 )

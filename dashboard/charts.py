@@ -10,7 +10,7 @@ import numpy as np
 from tsdownsample import MinMaxLTTBDownsampler
 
 from dashboard import palette
-from dashboard.history import History
+from dashboard.run_history import RunHistory
 
 Figure = dict[str, Any]
 
@@ -24,7 +24,7 @@ POINTS = 1000
 _thinner = MinMaxLTTBDownsampler()  # type: ignore[no-untyped-call]
 
 
-def loss_chart(history: History) -> Figure:
+def loss_chart(history: RunHistory) -> Figure:
     """Loss by step and by epoch, in training and validation; the validation's terms too where penalties are on."""
     traces = [*_curves(history, "loss", "%{y:.4f}")]
     on = [name for name in ("l1", "l2") if history.last_step and history.column(name)[-1]]
@@ -33,13 +33,13 @@ def loss_chart(history: History) -> Figure:
     return {"data": traces, "layout": _by_epoch(history, "Loss", {"rangemode": "tozero"})}
 
 
-def accuracy_chart(history: History) -> Figure:
+def accuracy_chart(history: RunHistory) -> Figure:
     """Share of pictures named rightly, by step and by epoch, in training and validation."""
     axis = {"range": [0, 1.02], "tickformat": ".0%"}
     return {"data": _curves(history, "accuracy", "%{y:.1%}"), "layout": _by_epoch(history, "Accuracy", axis)}
 
 
-def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]:
+def _curves(history: RunHistory, measure: str, number: str) -> list[dict[str, Any]]:
     """A faint line through the steps, and a strong one with markers through each pass over the images."""
     steps = {
         **_thinned(history, measure),
@@ -68,7 +68,7 @@ def _curves(history: History, measure: str, number: str) -> list[dict[str, Any]]
     ]
 
 
-def _term(history: History, name: str) -> dict[str, Any]:
+def _term(history: RunHistory, name: str) -> dict[str, Any]:
     """One term of the training loss by step, so that one sees what the penalties weigh."""
     return {
         "type": "scatter",
@@ -81,7 +81,7 @@ def _term(history: History, name: str) -> dict[str, Any]:
     }
 
 
-def _validated_cross_entropy(history: History) -> dict[str, Any]:
+def _validated_cross_entropy(history: RunHistory) -> dict[str, Any]:
     """What validation costs without the penalties, to be held against the training's cross-entropy."""
     points = [(epoch.epoch, epoch.val.cross_entropy) for epoch in history.epochs if epoch.val]
     return {
@@ -107,7 +107,7 @@ def layout(title: str, x_axis: dict[str, Any], y_axis: dict[str, Any]) -> dict[s
     }
 
 
-def _by_epoch(history: History, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
+def _by_epoch(history: RunHistory, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
     """With two legends of a row each, since one that wraps in mid-run would move the axes: the terms' lies below."""
     epochs = history.started.epochs if history.started else 10
     x_axis = {"title": {"text": "epoch"}, "range": [0, epochs * 1.02], "rangemode": "tozero"}
@@ -117,7 +117,7 @@ def _by_epoch(history: History, title: str, y_axis: dict[str, Any]) -> dict[str,
     }
 
 
-def _thinned(history: History, measure: str) -> dict[str, list[float]]:
+def _thinned(history: RunHistory, measure: str) -> dict[str, list[float]]:
     """The steps' curve of one measure, thinned by MinMaxLTTB (arXiv:2305.00332), which keeps every peak's place."""
     values = np.ascontiguousarray(history.column(measure))
     kept = _thinner.downsample(values, n_out=POINTS) if len(values) > POINTS else slice(None)

@@ -13,7 +13,7 @@ import streamlit as st
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from core.recipe import DEFAULT_LR, Recipe
-from core.runs.roots import SAMPLE_DATA
+from dashboard.allowed_folders import SAMPLE_DATA
 
 SAME_IN_BOTH = (
     *("data", "val_fraction", "backbone", "weights", "image_size", "epochs", "batch_size", "seed"),
@@ -62,7 +62,7 @@ class Draft:
         return str(Path(self.data).expanduser().absolute()) if self.data else ""
 
     def settings(self) -> dict[str, Any]:
-        """The draft in the recipe's own fields, unchecked (`core.check`)."""
+        """The draft in the recipe's own fields, unchecked (`core.training.validate`)."""
         adam = {"name": "adam", "lr": self.adam_lr, "betas": (self.beta1, self.beta2), "eps": self.eps}
         sgd = {"name": "sgd", "lr": self.sgd_lr, "momentum": self.momentum, "nesterov": self.nesterov}
         return {name: getattr(self, name) for name in SAME_IN_BOTH} | {

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.errors import ThawError
-from core.runs import home
-from core.runs.store import Store
-from dashboard.parts import say
+from core.jobs.store import Store, open_store
+from dashboard.text import say
 
 COLLECT_EVERY = 60.0
 """Seconds between two garbage collections of the server process."""
@@ -19,7 +18,7 @@ COLLECT_EVERY = 60.0
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The store of runs."""
-    return Store(home.database_url())
+    return open_store()
 
 
 @contextmanager

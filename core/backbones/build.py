@@ -1,17 +1,22 @@
 """A backbone with its weights, and a new head for the user's classes."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 from torchvision import models
 
-from core.backbones.catalogue import Backbone, bundled_file, cache_folder
-from core.backbones.construct import construct, parameters_on_meta
-from core.backbones.download import unavailable
+from core.backbones.catalogue import Backbone
+from core.backbones.pretrained import bundled_file, weights_unavailable
 from core.errors import WeightsUnavailable
+from core.messages import Message
+from core.settings import torch_cache
 
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 """Where the keys of the heads begin that Inception and GoogLeNet have for their own training only."""
@@ -20,7 +25,7 @@ AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 def build(backbone: Backbone, classes: int, pretrained: bool) -> nn.Module:
     """The network on the CPU: images (B, 3, H, W) that its pre-processing made → logits (B, classes).
 
-    Pretrained weights are bundled or in torchvision's cache; nothing is downloaded here (`core.backbones.download`
+    Pretrained weights are bundled or in torchvision's cache; nothing is downloaded here (`core.backbones.pretrained`
     does). What is random is drawn from torch's global generator. Raises WeightsUnavailable when pretrained weights are
     missing, damaged or another network's.
     """
@@ -70,10 +75,10 @@ def _read(backbone: Backbone) -> tuple[Path, dict[str, Tensor]]:
     """The file with the pretrained weights and what it holds; torchvision's own through torchvision's weights API."""
     bundled = bundled_file(backbone)
     if backbone.weights is None:
-        raise unavailable(backbone, "torchvision has none")
-    path = bundled or cache_folder() / backbone.weights.file
+        raise weights_unavailable(backbone, Message("torchvision has none"))
+    path = bundled or torch_cache() / backbone.weights.file
     if not path.is_file():
-        raise unavailable(backbone, "the file is not there yet")
+        raise weights_unavailable(backbone, Message("the file is not there yet"))
     try:
         if bundled:
             return path, load_file(bundled)
@@ -96,3 +101,54 @@ def _unusable(backbone: Backbone, path: Path) -> WeightsUnavailable:
         f"The weights file {path} is damaged, or it is not {backbone.title}'s. Delete it and start again: it will be "
         "downloaded anew."
     )
+
+
+DRAWING = (nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_)
+
+
+def construct(name: str, image_size: int, *, initialise: bool = True) -> nn.Module:
+    """torchvision's architecture `name` with 1000 classes and without auxiliary heads.
+
+    `image_size` in pixels matters to ViT only. `initialise=False` skips the slow initialisation of Inception and
+    GoogLeNet, for weights that are loaded anyway. Other weights are drawn from torch's global generator.
+    """
+    settings: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # transform_input undoes ImageNet's normalisation, as torchvision does with pretrained weights. It is on with
+        # random weights too: it is not part of a state dict, so a model must not depend on how it was once built.
+        settings = {"aux_logits": False, "transform_input": True, "init_weights": initialise}
+    elif name.startswith("vit_"):
+        settings = {"image_size": image_size}
+    model: nn.Module = models.get_model(name, weights=None, **settings)
+    return model
+
+
+class Unfilled(TorchFunctionMode):
+    """Inside, nothing is drawn at random: on the meta device that does nothing, slowly."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call `func`, unless it only fills a tensor."""
+        named = kwargs or {}
+        return (*args, *named.values())[0] if func in DRAWING else func(*args, **named)
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Inside, parameters of new modules have a shape but neither memory nor values; buffers are real.
+
+    `torch.device("meta")` would not do: RegNet's constructor computes its widths with tensors. The switch is
+    process-wide.
+    """
+
+    def to_meta(_module: nn.Module, _name: str, parameter: Tensor | None) -> nn.Parameter | None:
+        return None if parameter is None else nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+
+    # PyTorch's annotation forgets that a hook may return what is to be registered instead.
+    hook = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
+    try:
+        with Unfilled():
+            yield
+    finally:
+        hook.remove()

@@ -6,13 +6,13 @@
 import difflib
 import functools
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import BadRecipe, Fault
+from core.messages import Message
 
 FILE = Path(__file__).with_name("catalogue.json")
 BUNDLED = ("mobilenet_v2", "squeezenet1_1")
@@ -138,7 +138,7 @@ def get(name: str) -> Backbone:
     """The backbone of that name. Raises BadRecipe with the nearest name when there is none."""
     if name not in _entries():
         advice = f'there is no such backbone; the nearest name is "{_nearest(name, names())}"'
-        raise BadRecipe([Fault("backbone", name, advice)])
+        raise BadRecipe([Fault("backbone", name, Message(advice))])
     entry = _entries()[name]
     shape: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in entry["preprocessing"].items()
@@ -186,7 +186,7 @@ def select(backbone: Backbone, trainable: Literal["all"] | Sequence[str]) -> fro
     wanted = [block.name for block in backbone.blocks] if trainable == "all" else trainable
     if not wanted:
         advice = 'chooses nothing to train; choose at least one block, such as ["head"]'
-        raise BadRecipe([Fault("trainable", trainable, advice)])
+        raise BadRecipe([Fault("trainable", trainable, Message(advice))])
     unknown = [name for name in wanted if name not in choices]
     if unknown:
         raise BadRecipe([_unknown_layer(backbone, name, choices) for name in unknown])
@@ -197,7 +197,7 @@ def _unknown_layer(backbone: Backbone, name: str, choices: Iterable[str]) -> Fau
     """Proposes a name of the same depth where there is one: for "layer5" rather "layer4" than "layer3.5"."""
     known = [choice for choice in choices if choice.count(".") == name.count(".")] or choices
     advice = f'there is no such block or layer in {backbone.name}; the nearest name is "{_nearest(name, known)}"'
-    return Fault("trainable", name, advice)
+    return Fault("trainable", name, Message(advice))
 
 
 def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:
@@ -217,24 +217,3 @@ def parameter_counts(backbone: Backbone, layers: frozenset[str], classes: int) -
     counts[backbone.head.path] = backbone.head.parameters(classes)
     trainable = sum(counts[path] for path in layers)
     return trainable, sum(counts.values()) - trainable
-
-
-def cache_folder() -> Path:
-    """Where PyTorch keeps downloaded weights, as torch.hub finds it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
-    return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
-
-
-def bundled_file(backbone: Backbone) -> Path | None:
-    """The weights that come with Thaw, where they do."""
-    path = FILE.parent / "weights" / f"{backbone.name}.safetensors"
-    return path if backbone.name in BUNDLED and path.is_file() else None
-
-
-def weights_state(backbone: Backbone) -> Literal["bundled", "cached", "download", "none"]:
-    """Where pretrained weights would come from now."""
-    if bundled_file(backbone):
-        return "bundled"
-    if backbone.weights is None:
-        return "none"
-    return "cached" if (cache_folder() / backbone.weights.file).is_file() else "download"

@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
+from core.backbones.build import construct, parameters_on_meta
 from core.backbones.catalogue import FILE, Backbone, Block, Head, Layer, Preprocessing, PretrainedWeights
-from core.backbones.construct import construct, parameters_on_meta
 from core.backbones.cut import features_at_cut, trace
 from core.backbones.families import find
 from core.backbones.freeze import freeze, train_mode

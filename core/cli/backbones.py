@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Column, Table
 
-from core.backbones import catalogue
+from core.backbones import catalogue, pretrained
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     backbones = [catalogue.get(name) for name in catalogue.names()]
     if options.json:
         for backbone in backbones:
-            state = catalogue.weights_state(backbone)
+            state = pretrained.weights_state(backbone)
             print(json.dumps(dataclasses.asdict(backbone) | {"weights_state": state}))
         return
     columns = [Column(title, no_wrap=True) for title in ("name", "parameters", "size", "top-1", "weights")]
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
             f"{backbone.parameters:,}",
             f"{backbone.preprocessing.crop} px",
             f"{backbone.weights.accuracy:.1f} %" if backbone.weights else "–",
-            catalogue.weights_state(backbone),
+            pretrained.weights_state(backbone),
             " ".join(block.name for block in backbone.blocks),
         )
     Console().print(table)

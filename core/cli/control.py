@@ -3,12 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from core.cli.commands import open_store
 from core.errors import NotNow
-from core.runs import worker
-from core.runs.launch import places
-from core.runs.recover import keep_going
-from core.runs.run import ALLOWED
+from core.jobs import worker
+from core.jobs.launch import worker_slots
+from core.jobs.recover import ensure_progress
+from core.jobs.run import ALLOWED
+from core.jobs.store import open_store
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -52,10 +52,12 @@ def resume(options: argparse.Namespace) -> None:
     """Put a run into the queue again, and see that somebody works it off. Raises UnknownRun or NotNow."""
     store = open_store()
     store.resume(options.run, options.epochs)
-    keep_going(store)
+    ensure_progress(store)
 
 
 def work(_options: argparse.Namespace) -> None:
     """Be a worker, at the first place that is free. Raises NotNow when there is none."""
-    if not any(worker.main(place) for place in range(places())):
-        raise NotNow(f"As many workers as there may be ({places()}) are at work already; THAW_WORKERS allows more.")
+    if not any(worker.main(place) for place in range(worker_slots())):
+        raise NotNow(
+            f"As many workers as there may be ({worker_slots()}) are at work already; THAW_WORKERS allows more."
+        )

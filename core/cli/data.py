@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from core.data import stored
-from core.data.inspect import Inspection, inspect
+from core import home
+from core.data import datasets
+from core.data.quality import Inspection, inspect
 from core.errors import BadData
 from core.events import Progress
-from core.intake import archive
-from core.intake.create import create
-from core.runs import home
+from core.intake import importer
+from core.intake.importer import create_dataset
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -45,7 +45,7 @@ def add_to(commands: "Commands") -> None:
 def check(options: argparse.Namespace) -> None:
     """Print what there is. Raises BadData when nothing can be trained on it."""
     path = data_path(options.data)
-    inspection = watched(inspect(path, home.facts_file(path), options.val_fraction, options.seed))
+    inspection = watched(inspect(path, home.picture_info_file(path), options.val_fraction, options.seed))
     if options.json:
         print(json.dumps(as_json(inspection)))
     else:
@@ -59,9 +59,9 @@ def bring_in(options: argparse.Namespace) -> None:
     if not options.archive.is_file():
         raise BadData(f"{options.archive} is not a file; give the path of a zip or tar archive.")
     name = options.name or options.archive.name.split(".")[0]
-    made = watched(create(home.data_folder(), name, options.source, archive.members(options.archive)))
+    made = watched(create_dataset(home.data_folder(), name, options.source, importer.archive_members(options.archive)))
     console = Console()
-    console.print(f"{made.name}: {len(stored.pictures(made.folder)):,} pictures in {made.folder}", markup=False)
+    console.print(f"{made.name}: {len(datasets.read_index(made.folder)):,} pictures in {made.folder}", markup=False)
     for one in made.skipped[:SHOWN]:
         console.print(f"left out: {one.name}: {one.reason}", markup=False)
     if (more := len(made.skipped) + made.more_skipped - SHOWN) > 0:
@@ -72,7 +72,7 @@ def bring_in(options: argparse.Namespace) -> None:
 
 def data_path(given: str) -> Path:
     """A folder by its path, or a data set by its name."""
-    named = [one.folder for one in stored.all_on(home.data_folder()) if one.name == given]
+    named = [one.folder for one in datasets.list_datasets(home.data_folder()) if one.name == given]
     return Path(given).resolve() if Path(given).is_dir() or not named else named[0]
 
 

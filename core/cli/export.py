@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from core.cli.commands import open_store
 from core.errors import TrackerUnavailable
 from core.events import Event, Metrics, StepEnded
-from core.runs.run import STEP_COLUMNS
-from core.runs.store import Store
+from core.jobs.run import STEP_COLUMNS
+from core.jobs.store import Store, open_store
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -29,14 +28,14 @@ def run(options: argparse.Namespace) -> None:
     if len(options.to) > 2:
         raise TrackerUnavailable("--to takes a tool and one place, as in --to tensorboard logs.")
     # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.results.track import KINDS
+    from core.tracking.targets import TARGETS
 
     tool, where = options.to[0], "".join(options.to[1:])
-    if tool not in KINDS:
-        raise TrackerUnavailable(f"{tool} is no tool to export to; take {' or '.join(KINDS)}.")
+    if tool not in TARGETS:
+        raise TrackerUnavailable(f"{tool} is no tool to export to; take {' or '.join(TARGETS)}.")
     store = open_store()
     known = store.run(options.run)
-    with KINDS[tool](f"run-{known.id}", known.recipe, where) as track:
+    with TARGETS[tool](f"run-{known.id}", known.recipe, where) as track:
         for event in history(store, known.id):
             track(event)
 

@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cli.commands import open_store, percent
+from core import home
 from core.errors import BadCheckpoint, BadImage
-from core.runs import home
+from core.jobs.store import open_store
+from core.messages import percent
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from core.cli.commands import open_store, percent
+from core.jobs.store import open_store
+from core.messages import percent
 from core.recipe import to_settings
 
 if TYPE_CHECKING:

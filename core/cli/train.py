@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import events
-from core.check import check
-from core.cli.commands import open_store, percent
-from core.errors import BadRecipe, Fault, RunFailed
+from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded
+from core.jobs.launch import process_id
+from core.jobs.store import open_store
+from core.messages import Message, percent
 from core.recipe import read_toml
-from core.runs.launch import identity
+from core.training.validate import check
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -43,10 +44,10 @@ def run(options: argparse.Namespace) -> None:
         settings["data"] = str(Path(settings["data"]).resolve())
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.
-    from core.runs.execute import execute
+    from core.jobs.drive import execute
 
     store = open_store()
-    started = store.start(recipe, identity())
+    started = store.start(recipe, process_id())
     signal.signal(signal.SIGINT, lambda *_: store.request_stop(started.id))
     show = print_json if options.json else draw
     show(started.id, execute(store, started))
@@ -56,12 +57,14 @@ def apply(change: str, settings: dict[str, Any]) -> None:
     """Put "optimizer.lr=0.01" into `settings`; a value that is not TOML is taken as text. Raises BadRecipe."""
     field, equals, value = change.partition("=")
     if not equals or not field.strip():
-        raise BadRecipe([Fault("--set", change, "must look like optimizer.lr=0.01")])
+        raise BadRecipe([Fault("--set", change, Message("must look like optimizer.lr=0.01"))])
     *sections, name = field.strip().split(".")
     for section in sections:
         settings = settings.setdefault(section, {})
         if not isinstance(settings, dict):
-            raise BadRecipe([Fault("--set", change, f"cannot be applied: {section} is not a table")])
+            raise BadRecipe(
+                [Fault("--set", change, Message("cannot be applied: {section} is not a table", section=section))]
+            )
     settings[name] = _value(value.strip())
 
 
@@ -75,7 +78,7 @@ def _value(text: str) -> Any:
 def print_json(run_id: int, happened: Iterable[Event]) -> None:
     """One object per line, with the event's name first and the run's number in the last one.
 
-    A failure is a line of its own, after which RunFailed is raised again.
+    A failure is a line of its own, after which JobFailed is raised again.
     """
     try:
         for event in happened:
@@ -83,7 +86,7 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
             if isinstance(event, RunFinished | RunStopped):
                 line["run"] = run_id
             print(json.dumps(line | events.to_dict(event)), flush=True)
-    except RunFailed as error:
+    except JobFailed as error:
         print(json.dumps({"event": "run_failed", "run": run_id, "message": str(error)}), flush=True)
         raise
 

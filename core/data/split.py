@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from itertools import groupby
 
-from core.data.folder import Example, ImageFolder
+from core.data.scan import Example, ImageFolder
 
 
 @dataclass(frozen=True)

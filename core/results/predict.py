@@ -8,10 +8,10 @@ from torch import nn
 
 from core.backbones import catalogue
 from core.backbones.build import build
-from core.data.pixels import pixels
+from core.data.batches import read_pixels
 from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint
-from core.training.checkpoint import Checkpoint, load
+from core.training.checkpoint import KeptModel, load_model
 
 Classify = Callable[[Path], dict[str, float]]
 """From a picture to the probability of every class, 0…1, the likeliest first. Raises BadImage."""
@@ -22,19 +22,19 @@ def classifier(weights_file: Path) -> Classify:
 
     Raises BadCheckpoint when it cannot be used.
     """
-    checkpoint = load(weights_file)
+    checkpoint = load_model(weights_file)
     model = restore(checkpoint)
     frame, normalise = framing(checkpoint.preprocessing), Normalise(checkpoint.preprocessing)
 
     def classify(picture: Path) -> dict[str, float]:
         with torch.inference_mode():
-            shares = model(normalise(frame(pixels(picture))[None])).softmax(1)[0].tolist()
+            shares = model(normalise(frame(read_pixels(picture))[None])).softmax(1)[0].tolist()
         return dict(sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1]))
 
     return classify
 
 
-def restore(checkpoint: Checkpoint) -> nn.Module:
+def restore(checkpoint: KeptModel) -> nn.Module:
     """The kept model in eval mode on the CPU. Raises BadCheckpoint when the weights do not fit its own backbone."""
     recipe = checkpoint.recipe
     model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), pretrained=False)

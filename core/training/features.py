@@ -25,15 +25,13 @@ from torch import Tensor, fx
 
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import fold
-from core.data.contents import contents_of
-from core.data.folder import Example
-from core.data.pixels import pixels
-from core.data.samples import Batch, batches, read_ahead
+from core.data.batches import Batch, cut_into_batches, read_ahead, read_pixels
+from core.data.picture_info import hashes_of
+from core.data.scan import Example
 from core.data.transforms import Normalise, framing, mirrored, varied
 from core.events import Event, FeaturesReady, Progress
-from core.training import limits
-from core.training.device import arrange, placed
-from core.training.precision import Precision, autocast
+from core.settings import settings
+from core.training.device import Precision, autocast, lay_channels_last, to_device
 
 Array = NDArray[np.float32]
 BATCH = 32
@@ -81,13 +79,13 @@ class FrozenPart:
     def runner(self, preprocessing: Preprocessing) -> Callable[[Tensor], list[Tensor]]:
         """It as a function: pictures, uint8 (B, 3, H, W), to float32 tensors (B, …) on the CPU."""
         network = fold(self.graph) if self.folded else self.graph
-        arrange(network)
+        lay_channels_last(network)
         device = next(network.parameters()).device
         normalise = Normalise(preprocessing).to(device)
 
         def run(images: Tensor) -> list[Tensor]:
             with torch.inference_mode(), autocast(device, self.precision):
-                outputs = network(normalise(placed(images, device)))
+                outputs = network(normalise(to_device(images, device)))
             return [output.float().contiguous().cpu() for output in outputs]
 
         return run
@@ -106,7 +104,7 @@ class Looks:
 
         The hash decides the variations: two copies of a picture have the same features.
         """
-        image = pixels(path)
+        image = read_pixels(path)
         plain = framing(self.preprocessing)(image)
         keys = [f"{content}/{view}" for view in range(self.views)]
         match self.augment:
@@ -125,7 +123,7 @@ def features_of(
     Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
     full or `folder` cannot be written.
     """
-    contents = yield from contents_of(paths, folder / _memo(paths))
+    contents = yield from hashes_of(paths, folder / _memo(paths))
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
     key = _key(frozen, list(unique), looks)
     row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}
@@ -163,7 +161,7 @@ def _compute(
     """Run the frozen part over `pictures` (by their hash) and move the result to `target`, whole, at the end."""
     begin = time.monotonic()
     sources = list(pictures.items())
-    chosen = batches(range(len(sources)), max(1, BATCH // (1 + looks.views)))
+    chosen = cut_into_batches(range(len(sources)), max(1, BATCH // (1 + looks.views)))
     rows = len(sources) * (1 + looks.views)
     run = frozen.runner(looks.preprocessing)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as scratch, ExitStack() as open_files:
@@ -197,9 +195,11 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 def _demand_room(folder: Path, size: int) -> None:
     """Make room for `size` bytes of new features. Raises OSError when they would take more than is allowed."""
-    if size > limits.FEATURES:
-        raise OSError(f"the features would take {size / 1e9:.1f} GB, and {limits.FEATURES / 1e9:.1f} GB are allowed")
-    make_room(folder, limits.FEATURES - size)
+    if size > settings().feature_bytes:
+        raise OSError(
+            f"the features would take {size / 1e9:.1f} GB, and {settings().feature_bytes / 1e9:.1f} GB are allowed"
+        )
+    make_room(folder, settings().feature_bytes - size)
 
 
 def make_room(folder: Path, limit: int) -> None:

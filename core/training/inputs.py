@@ -12,15 +12,14 @@ from torch import Tensor, nn
 from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
-from core.data.folder import Example
-from core.data.pixels import pixels, remembering
-from core.data.samples import Batch, read_ahead
+from core.data.batches import Batch, kept_in_memory, read_ahead, read_pixels
+from core.data.scan import Example
 from core.data.split import Split
 from core.data.transforms import Normalise, framing, mirrored, varied
 from core.events import Event, Notice
 from core.recipe import Recipe
+from core.training.device import Precision
 from core.training.features import FrozenPart, Looks, features_of
-from core.training.precision import Precision
 
 Chosen = Sequence[Sequence[int]]
 """Batches of indices."""
@@ -87,8 +86,8 @@ def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing:
     """Decoded once, as far as the memory reaches; varied anew in every epoch where the recipe augments."""
     frame = framing(preprocessing)
     budget = int(psutil.virtual_memory().available * MEMORY_SHARE)
-    whole = remembering(pixels, budget)
-    framed = remembering(lambda path: frame(pixels(path)), budget)
+    whole = kept_in_memory(read_pixels, budget)
+    framed = kept_in_memory(lambda path: frame(read_pixels(path)), budget)
 
     def seen(path: Path, key: str) -> Tensor:
         match recipe.augment:

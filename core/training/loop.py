@@ -1,5 +1,6 @@
 """The training loop, and nothing else: `train(recipe)` is a generator of events."""
 
+import math
 from collections.abc import Generator
 from pathlib import Path
 
@@ -7,29 +8,16 @@ import torch
 from torch import Tensor
 
 from core.backbones.freeze import switch
-from core.data.samples import Batch, batches, order
+from core.data.batches import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
-from core.events import (
-    EpochEnded,
-    Event,
-    Metrics,
-    Notice,
-    Progress,
-    RunFinished,
-    RunStopped,
-    StepEnded,
-    StopRequested,
-)
+from core.events import EpochEnded, Event, Metrics, Notice, Progress, RunFinished, RunStopped, StepEnded, StopRequested
 from core.recipe import Recipe
-from core.training import resume
-from core.training.device import placed
-from core.training.divergence import demand_finite
-from core.training.keep import AFTER_EPOCHS, AMID_EPOCHS, Keeper
+from core.training import checkpoint
+from core.training.checkpoint import AFTER_EPOCHS, AMID_EPOCHS, Checkpointer
+from core.training.device import autocast, to_device
 from core.training.objective import Tally, Terms, measure, terms
-from core.training.precision import autocast
 from core.training.setup import Setup, prepare, started
-from core.training.snapshot import Snapshot
-from core.training.standing import Standing, deciding_loss
+from core.training.state import Snapshot, TrainingState, deciding_loss
 
 
 def train(
@@ -45,15 +33,15 @@ def train(
     WeightsUnavailable, BadCheckpoint, or Diverged. When no epoch has ended by then, the newest weights whose loss was
     finite are kept.
     """
-    kept = resume.read(resume_file) if resume_file and resume_file.is_file() else None
-    standing = resume.standing(kept) if kept else Standing()
+    kept = checkpoint.read_state(resume_file) if resume_file and resume_file.is_file() else None
+    standing = checkpoint.training_state(kept) if kept else TrainingState()
     ending: type[RunFinished | RunStopped] = RunFinished
     try:
         setup = yield from prepare(recipe, features_folder)
         if kept:
-            resume.restore(setup, kept)
-            standing = resume.standing(kept)  # Preparing once more is not part of the run's time.
-        yield from fit(setup, standing, Keeper(setup, standing, weights_file, resume_file))
+            checkpoint.restore_state(setup, kept)
+            standing = checkpoint.training_state(kept)  # Preparing once more is not part of the run's time.
+        yield from fit(setup, standing, Checkpointer(setup, standing, weights_file, resume_file))
     except StopRequested:
         ending = RunStopped
     best = standing.best
@@ -64,7 +52,7 @@ def train(
     )
 
 
-def fit(setup: Setup, standing: Standing, keeper: Keeper) -> Generator[Event, None, None]:
+def fit(setup: Setup, standing: TrainingState, keeper: Checkpointer) -> Generator[Event, None, None]:
     """All epochs that are to come; whatever ends them, the weights of the best one are on the disk."""
     last_finite = Snapshot(setup.model)
     try:
@@ -93,7 +81,7 @@ def fit(setup: Setup, standing: Standing, keeper: Keeper) -> Generator[Event, No
 
 
 def run_epoch(
-    setup: Setup, standing: Standing, keeper: Keeper, last_finite: Snapshot
+    setup: Setup, standing: TrainingState, keeper: Checkpointer, last_finite: Snapshot
 ) -> Generator[Event, None, EpochEnded]:
     """One pass over the training images that changes weights, one over the validation images that does not."""
     if standing.steps == 0:
@@ -111,7 +99,7 @@ def run_epoch(
 
 
 def training_pass(
-    setup: Setup, standing: Standing, keeper: Keeper, last_finite: Snapshot
+    setup: Setup, standing: TrainingState, keeper: Checkpointer, last_finite: Snapshot
 ) -> Generator[Event, None, Metrics]:
     """One optimizer step per batch, for those batches that are not done yet."""
     switch(setup.awake, training=True)
@@ -136,7 +124,7 @@ def training_pass(
 def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]:
     """The same measures with every layer in eval mode and without gradients."""
     switch(setup.awake, training=False)
-    chosen = batches(range(len(setup.split.val)), setup.inputs.validated_at_once)
+    chosen = cut_into_batches(range(len(setup.split.val)), setup.inputs.validated_at_once)
     tally = Tally()
     for done, batch in enumerate(setup.inputs.validation(chosen), start=1):
         with torch.inference_mode():
@@ -151,16 +139,27 @@ def forward(setup: Setup, batch: Batch) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
     inputs, labels = batch
     with autocast(setup.device, setup.precision):
-        logits = setup.inputs.network(*(placed(tensor, setup.device) for tensor in inputs)).float()
+        logits = setup.inputs.network(*(to_device(tensor, setup.device) for tensor in inputs)).float()
     labels = labels.to(setup.device)
     return logits, labels, terms(logits, labels, setup.weights, setup.recipe.penalties)
 
 
 def training_batches(setup: Setup, epoch: int) -> list[list[int]]:
     """Which training images make up each step of `epoch`."""
-    return batches(order(len(setup.split.train), setup.recipe.seed, epoch), setup.batch_size)
+    return cut_into_batches(shuffled(len(setup.split.train), setup.recipe.seed, epoch), setup.batch_size)
 
 
 def flat(losses: list[float]) -> bool:
     """Whether a curve never left its first value by more than one part in 100,000."""
     return max(losses) - min(losses) <= 1e-5 * abs(losses[0])
+
+
+def demand_finite(loss: float, recipe: Recipe, where: str) -> None:
+    """Raises Diverged, with advice, unless `loss` is a number below infinity."""
+    if math.isfinite(loss):
+        return
+    lr = recipe.optimizer.lr
+    advice = f"Lower the learning rate from {lr:g} to {lr / 10:g}"
+    if recipe.penalties.l1 or recipe.penalties.l2:
+        advice += ", or the penalties"
+    raise Diverged(f"Training diverged: the loss was {loss} at {where}. {advice}, and train again.")

@@ -7,22 +7,27 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn, optim
 
-from core.backbones import catalogue, download
+from core.backbones import catalogue, pretrained
 from core.backbones.build import build
 from core.backbones.catalogue import Preprocessing
 from core.backbones.freeze import freeze, train_mode
-from core.data.folder import look
+from core.data.scan import read_image_folder
 from core.data.split import Split, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.recipe import Recipe
-from core.training.device import arrange, find_device
+from core.training.device import (
+    Precision,
+    choose_precision,
+    choose_training_precision,
+    find_device,
+    keep_freed_memory,
+    lay_channels_last,
+    spare_strided,
+)
 from core.training.inputs import Inputs, prepare_inputs
-from core.training.memory import keep_freed_memory
 from core.training.objective import penalised
 from core.training.optimizer import build_optimizer
-from core.training.precision import Precision, choose, choose_for_training, spare_strided
-from core.training.snapshot import changing
-from core.training.standing import Standing
+from core.training.state import TrainingState, changing_tensors
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     """
     keep_freed_memory()
     device = find_device(recipe.device)
-    folder = look(Path(recipe.data))
+    folder = read_image_folder(Path(recipe.data))
     drawn = split(folder, recipe.val_fraction, recipe.seed)
     batch_size, remarks = fit_batch_size(recipe.batch_size, len(drawn.train))
     for text in (*drawn.notices, *remarks):
@@ -69,7 +74,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     backbone = catalogue.get(recipe.backbone)
     layers = catalogue.select(backbone, recipe.trainable)
     if recipe.weights == "pretrained":
-        for done, total in download.fetch(backbone):
+        for done, total in pretrained.fetch_weights(backbone):
             yield Progress(f"Downloading the weights of {backbone.title}", done, total)
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.deterministic = True
@@ -78,9 +83,9 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     freeze(model, layers)
     train_mode(model, backbone, layers)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
-    frozen_in = choose(recipe.precision, device)
+    frozen_in = choose_precision(recipe.precision, device)
     inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, frozen_in, features_folder)
-    arrange(inputs.network)
+    lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
@@ -90,17 +95,17 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         preprocessing=preprocessing,
         model=model,
         awake=tuple(module for module in model.modules() if module.training),
-        changing=changing(model),
+        changing=changing_tensors(model),
         inputs=inputs,
         weights=penalised(model),
         optimizer=build_optimizer(recipe.optimizer, trainable),
         batch_size=batch_size,
         device=device,
-        precision=choose_for_training(recipe.precision, inputs.network, device),
+        precision=choose_training_precision(recipe.precision, inputs.network, device),
     )
 
 
-def started(setup: Setup, standing: Standing, steps_per_epoch: int) -> RunStarted:
+def started(setup: Setup, standing: TrainingState, steps_per_epoch: int) -> RunStarted:
     """The event that says what is about to be trained, and how much of it is done already."""
     trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
     return RunStarted(

@@ -3,13 +3,16 @@
 `st.plotly_chart` mounts a new chart at every change of data, and both are lost.
 """
 
+import importlib.metadata
+import importlib.util
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from dashboard import plotly_js
 from dashboard.components.stamp import stamped
 
 _HERE = Path(__file__).parent
@@ -30,5 +33,24 @@ def live_chart(
     As long as no curve has a point, the empty axes say `waiting`.
     plotly reads a small part of HTML in names and labels: escape what people wrote with `html.escape`.
     """
-    data = {"figure": dict(figure), "height": height, "waiting": waiting, "plotly": plotly_js.publish()}
+    data = {"figure": dict(figure), "height": height, "waiting": waiting, "plotly": publish_plotly()}
     _mount(data=stamped(data, key), key=key, height=height)
+
+
+STATIC = Path(__file__).parent / "static"
+
+
+@st.cache_resource(show_spinner=False)
+def publish_plotly() -> str:
+    """Copy plotly.min.js into the folder that Streamlit serves, once per version; returns its address on the server."""
+    name = f"plotly-{importlib.metadata.version('plotly')}.min.js"
+    target = STATIC / name
+    if not target.exists():
+        spec = importlib.util.find_spec("plotly")  # Finds plotly without importing it, which would take a second.
+        assert spec is not None
+        assert spec.origin is not None
+        STATIC.mkdir(exist_ok=True)
+        partial = target.with_suffix(f".{os.getpid()}")  # One each: servers may start at the same time.
+        shutil.copyfile(Path(spec.origin).parent / "package_data" / "plotly.min.js", partial)
+        partial.replace(target)
+    return f"app/static/{name}"

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import median
 
 from core.events import EpochEnded, Event, Metrics, RunStarted, StepEnded
+from core.jobs.store import Store
 from core.recipe import parse
-from core.runs.store import Store
-from dashboard import charts, history
-from dashboard.history import History
+from dashboard import charts, run_history
+from dashboard.run_history import RunHistory
 
 PER_EPOCH = 100
 """Steps; as many are new when a run is looked at again."""
@@ -40,7 +40,7 @@ def measure(steps: int) -> Drawing:
         earlier, latest = events[: -PER_EPOCH - 1], events[-PER_EPOCH - 1 :]
         for start in range(0, len(earlier), AT_ONCE):
             store.append(run, earlier[start : start + AT_ONCE])
-        known = history.read(store, run)
+        known = run_history.read_history(store, run)
         store.append(run, latest)
         return Drawing(steps, draw(store, run, None), draw(store, run, known))
 
@@ -70,12 +70,12 @@ def _metrics(draw: random.Random) -> Metrics:
     return Metrics(cross_entropy + 0.1, cross_entropy, l1=0.0, l2=0.1, accuracy=draw.random())
 
 
-def draw(store: Store, run: int, known: History | None) -> float:
+def draw(store: Store, run: int, known: RunHistory | None) -> float:
     """Median seconds from the store to what is sent to the browser."""
     seconds = []
     for _repeat in range(REPEATS):
         begin = time.perf_counter()
-        said = history.read(store, run, known)
+        said = run_history.read_history(store, run, known)
         json.dumps([charts.loss_chart(said), charts.accuracy_chart(said)])
         seconds.append(time.perf_counter() - begin)
     return median(seconds)

@@ -23,7 +23,7 @@ from tests.benchmarks.job import ROOT
 
 LOOK_EVERY = 0.05
 """Seconds between two looks at the memory of the process."""
-LOOK = "import sys, time, pathlib; t = time.perf_counter(); from core.data.folder import look; "
+LOOK = "import sys, time, pathlib; t = time.perf_counter(); from core.data.scan import look; "
 LOOK += "n = len(look(pathlib.Path(sys.argv[1])).train); print(n, time.perf_counter() - t)"
 
 

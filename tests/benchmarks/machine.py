@@ -8,14 +8,13 @@ from pathlib import Path
 import psutil
 import torch
 
-from core.training.device import find_device
-from core.training.precision import choose
+from core.training.device import choose_precision, find_device
 
 
 def describe() -> str:
     """Processor, memory, versions, and the numbers that Thaw computes in on this machine."""
     device = find_device("auto")
-    bf16 = "bf16" if choose("auto", device) == "bf16" else "fp32 (no native bf16)"
+    bf16 = "bf16" if choose_precision("auto", device) == "bf16" else "fp32 (no native bf16)"
     packages = ("torch", "torchvision", "fastai", "lightning")
     parts = [
         f"{_processor()}, {os.cpu_count()} cores",

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from torchvision import models, transforms
 from torchvision.datasets import ImageFolder
 
-from core.backbones import catalogue
+from core.backbones import catalogue, pretrained
 from tests.benchmarks.job import BACKBONE, BATCH_SIZE, Job
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -32,7 +32,7 @@ def loaders(job: Job) -> tuple[DataLoader, DataLoader]:
 def network(job: Job, classes: int) -> nn.Module:
     """torchvision's MobileNetV2 with Thaw's pretrained weights and a new last layer; only the job's blocks learn."""
     backbone = catalogue.get(BACKBONE)
-    weights = load_file(catalogue.bundled_file(backbone))
+    weights = load_file(pretrained.bundled_file(backbone))
     model = models.mobilenet_v2()
     model.features.load_state_dict({key.removeprefix("features."): value for key, value in weights.items()})
     model.classifier[1] = nn.Linear(model.last_channel, classes)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.data.folder import Example, look
+from core.data.scan import Example, read_image_folder
 from core.data.split import split
 from tests.benchmarks.job import ROOT
 
@@ -30,7 +30,7 @@ def make_photos(target: Path) -> None:
     Each shows a stamp, scaled and shifted a little. The photos of one stamp are all on one side of the split, so that
     the validation accuracy says something.
     """
-    drawn = split(look(STAMPS), VAL / (TRAIN + VAL), seed=0)
+    drawn = split(read_image_folder(STAMPS), VAL / (TRAIN + VAL), seed=0)
     draw, noise = random.Random(0), np.random.default_rng(0)
     for part, examples, count in (("train", drawn.train, TRAIN), ("val", drawn.val, VAL)):
         mixed = draw.sample(examples, len(examples))
@@ -53,7 +53,7 @@ def _photo(stamp: Path, draw: random.Random, noise: np.random.Generator) -> Imag
 
 def copy_split(source: Path, target: Path) -> None:
     """Copy the pictures of `source` into target/train and target/val, in class folders, split as Thaw splits them."""
-    folder = look(source)
+    folder = read_image_folder(source)
     drawn = split(folder, val_fraction=0.25, seed=0)
     for part, examples in (("train", drawn.train), ("val", drawn.val)):
         for number, example in enumerate(examples):
@@ -67,7 +67,7 @@ def make_many(target: Path, count: int) -> None:
 
     What differs is a comment inside the file: equal files would be computed once.
     """
-    examples: Sequence[Example] = look(STAMPS).train
+    examples: Sequence[Example] = read_image_folder(STAMPS).train
     thumbnails = [(example.path.parent.name, _thumbnail(example.path)) for example in examples]
     for number, (name, jpeg) in zip(range(count), cycle(thumbnails), strict=False):
         path = target / name / f"{number:05}.jpg"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.data import stored
-from core.data.folder import look
+from core.data import datasets
+from core.data.scan import read_image_folder
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder
 from tests.core.intake.bad_archives import picture, zipped
@@ -21,8 +21,8 @@ def open_data(page: Page) -> None:
     expect(page.get_by_text("No damaged pictures, no copies")).to_be_visible()
 
 
-def sets(dashboard: Dashboard) -> list[stored.DataSet]:
-    return stored.all_on(dashboard.log.parent / "data")
+def sets(dashboard: Dashboard) -> list[datasets.DataSet]:
+    return datasets.list_datasets(dashboard.log.parent / "data")
 
 
 def archive(tmp_path: Path, *labels: str, count: int = 12) -> Path:
@@ -68,7 +68,7 @@ def test_upload_a_zip_tidy_it_up_and_train_on_it(page: Page, dashboard: Dashboar
     page.get_by_role("button", name="Delete the pictures").click()
     expect(page.get_by_role("heading", name="Stamps")).to_be_visible()
     assert sets(dashboard) == []
-    assert stored.read(data.folder).name == "mine"
+    assert datasets.read_dataset(data.folder).name == "mine"
 
 
 def test_a_bad_zip_shows_its_sentence(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def test_a_remedy_is_one_click_away(page: Page, dashboard: Dashboard, tmp_path: 
     upload(page, *files)
     page.get_by_role("button", name="Add them").click()
     expect(page.get_by_text("too few to learn from or to measure by: few (3)")).to_be_visible()
-    assert look(data.folder).counts() == (12, 12, 12, 3)
+    assert read_image_folder(data.folder).counts() == (12, 12, 12, 3)
     page.get_by_role("button", name="Leave out this class").click()
     expect(page.get_by_text("No damaged pictures, no copies")).to_be_visible()
-    assert look(data.folder).classes == ("a", "b", "c")
+    assert read_image_folder(data.folder).classes == ("a", "b", "c")
 
 
 def test_a_whole_folder_is_picked(page: Page, dashboard: Dashboard, make_folder: MakeFolder) -> None:
@@ -115,7 +115,7 @@ def test_a_whole_folder_is_picked(page: Page, dashboard: Dashboard, make_folder:
     page.get_by_role("button", name="Add them").click()
     expect(page.get_by_text("24 pictures in 2 classes")).to_be_visible()
     (data,) = sets(dashboard)
-    assert look(data.folder).classes == ("blue", "red")
+    assert read_image_folder(data.folder).classes == ("blue", "red")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_two_classes_come_from_the_camera(camera_page: Page, dashboard: Dashboar
         take.click()
         expect(page.locator(".chart").get_by_text(label, exact=True)).to_be_visible()
     (data,) = sets(dashboard)
-    assert look(data.folder).counts() == (10, 10)
+    assert read_image_folder(data.folder).counts() == (10, 10)
 
 
 def test_no_other_folder_can_be_named(page: Page, dashboard: Dashboard, make_folder: MakeFolder) -> None:

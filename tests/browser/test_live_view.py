@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from core.jobs.launch import ensure_workers
 from core.recipe import parse
-from core.runs.launch import ensure_workers
 from tests.browser.conftest import Dashboard, block, wait_for_points
 from tests.conftest import MakeFolder
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from core.jobs.launch import ensure_workers
 from core.recipe import parse
-from core.runs.launch import ensure_workers
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.events import EpochEnded
+from core.jobs.store import open_store
 from core.recipe import parse, to_toml
-from core.runs import home
-from core.runs.store import Store
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
 from tests.core.intake.bad_archives import picture, zipped
 
@@ -132,7 +131,7 @@ def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
 
 
 def test_a_run_is_paused_and_stopped_by_command() -> None:
-    store = Store(home.database_url())
+    store = open_store()
     run = store.queue(parse({"data": "photos"}))
     assert core("pause", str(run)).returncode == 0
     assert store.run(run).status == "paused"
@@ -145,7 +144,7 @@ def test_a_run_is_paused_and_stopped_by_command() -> None:
 
 
 def test_a_run_is_resumed_and_worked_off_by_command(make_folder: MakeFolder) -> None:
-    store = Store(home.database_url())
+    store = open_store()
     run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
     store.request_pause(run)
     assert "There is no run 99" in core("resume", "99").stderr

@@ -7,8 +7,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.runs import home
-from core.runs.store import Store
+from core.jobs.store import Store, open_store
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 
@@ -18,7 +17,7 @@ def store() -> Store:
     """The store that the pages of this test read."""
     st.cache_resource.clear()
     st.cache_data.clear()
-    return Store(home.database_url())
+    return open_store()
 
 
 @pytest.fixture
@@ -29,8 +28,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def ensure_workers(number: int = 1) -> None:
         wanted.append(number)
 
-    monkeypatch.setattr("core.runs.launch.ensure_workers", ensure_workers)
-    monkeypatch.setattr("core.runs.recover.ensure_workers", ensure_workers)
+    monkeypatch.setattr("core.jobs.launch.ensure_workers", ensure_workers)
+    monkeypatch.setattr("core.jobs.recover.ensure_workers", ensure_workers)
     return wanted
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.events import EpochEnded, Metrics, RunStarted
 from dashboard.charts import accuracy_chart, loss_chart
-from dashboard.history import History
+from dashboard.run_history import RunHistory
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
 
@@ -16,10 +16,10 @@ def metrics(loss: float, l2: float = 0.0) -> Metrics:
     return Metrics(loss=loss, cross_entropy=loss - l2, l1=0.0, l2=l2, accuracy=1 / loss)
 
 
-def history(l2: float = 0.0) -> History:
+def history(l2: float = 0.0) -> RunHistory:
     steps = [[n, (n + 1) // 2, 0.1, 8 / n, 8 / n - l2, 0.0, l2, n / 8] for n in (1, 2, 3)]
     epochs = (EpochEnded(1, metrics(6.0), metrics(5.0), 1.0, 8.0),)
-    return History(started=STARTED, epochs=epochs, steps=np.array(steps))
+    return RunHistory(started=STARTED, epochs=epochs, steps=np.array(steps))
 
 
 def test_steps_lie_on_the_axis_of_epochs() -> None:
@@ -48,7 +48,7 @@ def test_accuracy_is_between_nothing_and_everything() -> None:
 
 @pytest.mark.parametrize("chart", [loss_chart, accuracy_chart])
 def test_before_the_first_step_there_are_axes(chart: type) -> None:
-    figure = chart(History())
+    figure = chart(RunHistory())
     assert all(trace["x"] == [] for trace in figure["data"])
 
 
@@ -58,7 +58,7 @@ def test_a_hundred_thousand_steps_are_thinned_and_keep_their_peaks() -> None:
     steps[:, 3] = np.random.default_rng(0).normal(1.0, 0.01, 100_000)
     steps[41_234, 3] = 9.0
     begin = time.perf_counter()
-    trace = loss_chart(History(started=STARTED, steps=steps))["data"][0]
+    trace = loss_chart(RunHistory(started=STARTED, steps=steps))["data"][0]
     assert time.perf_counter() - begin < 0.2
     assert len(trace["x"]) == len(trace["y"]) == len(trace["customdata"]) == 1000
     assert max(trace["y"]) == 9.0

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from streamlit.testing.v1 import AppTest
 
 from core.events import EpochEnded, Metrics
+from core.jobs.store import Store
 from core.recipe import parse
-from core.runs.store import Store
 
 
 def open_compare(open_page: Callable[..., AppTest], runs: str) -> AppTest:
     test = open_page(runs=runs)
-    return test.switch_page("views/compare.py").run()
+    return test.switch_page("compare/page.py").run()
 
 
 def finished(store: Store, **settings: object) -> int:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from core.events import EpochEnded, Metrics, RunStarted
+from core.jobs.store import Store
 from core.recipe import parse
-from core.runs.store import Store
-from dashboard import comparison, history
-from dashboard.comparison import Told
+from dashboard import run_history
+from dashboard.compare import comparison
+from dashboard.compare.comparison import Told
 from dashboard.palette import RUNS
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
@@ -30,7 +31,7 @@ def told(store: Store, *settings: dict[str, Any]) -> Told:
         ]
         store.append(run, [STARTED, *said])
         store.end(run, "finished", seconds=7.5)
-    return [(store.run(run), history.read(store, run)) for run in runs]
+    return [(store.run(run), run_history.read_history(store, run)) for run in runs]
 
 
 def test_each_run_has_a_colour_and_training_is_dashed(store: Store) -> None:
@@ -68,6 +69,6 @@ def test_results_are_those_of_the_best_epoch(store: Store) -> None:
 
 def test_a_run_that_has_said_nothing_yet_can_be_compared(store: Store) -> None:
     run = store.run(store.queue(parse({"data": str(Path("photos"))})))
-    nothing: Told = [(run, history.read(store, run.id))]
+    nothing: Told = [(run, run_history.read_history(store, run.id))]
     assert all(curve["x"] == [] for curve in comparison.chart(nothing, "loss", "seconds")["data"])
     assert comparison.results_table(nothing).iloc[0]["Validation loss"] is None

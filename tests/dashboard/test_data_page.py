@@ -6,34 +6,33 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.data import edits, stored
-from core.data.folder import look
-from core.data.found import find
+from core import home
+from core.data import datasets
+from core.data.scan import read_image_folder, scan
+from core.jobs.store import Store
 from core.recipe import parse
-from core.runs import home
-from core.runs.store import Store
-from dashboard.bars import class_bars
-from dashboard.sets import name_of
+from dashboard.picture_sets import name_of
+from dashboard.pictures.class_chart import class_bars
 from tests.conftest import MakeFolder
 
 OpenPage = Callable[..., AppTest]
 
 
 @pytest.fixture
-def data(make_folder: MakeFolder) -> stored.DataSet:
+def data(make_folder: MakeFolder) -> datasets.DataSet:
     """A data set of a folder, and one that has no use yet."""
-    return stored.adopt(home.data_folder(), "Our *plants*", make_folder(a=12, b=12, c=12))
+    return datasets.link_folder(home.data_folder(), "Our *plants*", make_folder(a=12, b=12, c=12))
 
 
 @pytest.fixture
 def open_data(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
     """Opens the page with the pictures at a path chosen; tasks are not started."""
-    monkeypatch.setattr("dashboard.panels.remarks.BY_ITSELF", 0)
+    monkeypatch.setattr("dashboard.pictures.issues.BY_ITSELF", 0)
 
     def opened(path: str) -> AppTest:
         test = open_page()
         test.session_state["draft"].data = path
-        return test.switch_page("views/data.py").run()
+        return test.switch_page("pictures/page.py").run()
 
     return opened
 
@@ -42,7 +41,7 @@ def said(page: AppTest) -> str:
     return "\n".join(e.value for kind in ("markdown", "text", "caption", "subheader", "info") for e in page.get(kind))
 
 
-def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data: stored.DataSet) -> None:
+def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data: datasets.DataSet) -> None:
     page = open_data(str(data.folder))
     assert not page.exception
     assert page.selectbox(key="draft.data").value == str(data.folder)
@@ -51,9 +50,9 @@ def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data:
     assert name_of(str(data.folder)) == "Our *plants*"
 
 
-@pytest.mark.parametrize("file", [stored.RECORD, edits.EDITS])
+@pytest.mark.parametrize("file", [datasets.RECORD, datasets.EDITS])
 def test_a_damaged_data_set_is_said_and_hurts_no_other(
-    open_data: Callable[[str], AppTest], data: stored.DataSet, make_folder: MakeFolder, file: str
+    open_data: Callable[[str], AppTest], data: datasets.DataSet, make_folder: MakeFolder, file: str
 ) -> None:
     (data.folder / file).write_text("{}", encoding="utf-8")
     page = open_data(str(data.folder))
@@ -68,7 +67,7 @@ def test_one_class_is_no_reason_to_train(open_data: Callable[[str], AppTest], ma
     one = make_folder(name="lonely", a=3)
     page = open_data(str(one))
     assert "has pictures of one class only (a)" in said(page)
-    train = page.switch_page("views/train.py").run()
+    train = page.switch_page("train/page.py").run()
     assert train.button(key="train").disabled
     assert "has pictures of one class only (a)" in said(train)
 
@@ -81,7 +80,7 @@ def test_other_folders_cannot_be_looked_at(
     page = open_data(str(folder))
     assert "is outside the folders that this page may use" in said(page)
     run = store.queue(parse({"data": str(folder)}))  # From the command line, which may use any folder.
-    train = page.switch_page("views/train.py")
+    train = page.switch_page("train/page.py")
     train.query_params["run"] = str(run)
     train.run()
     assert "is outside the folders that this page may use" in said(train)
@@ -110,7 +109,7 @@ def test_what_is_no_path_is_said(open_data: Callable[[str], AppTest], make_folde
 
 
 def test_deleting_lists_the_runs_and_keeps_the_record(
-    open_data: Callable[[str], AppTest], data: stored.DataSet, store: Store
+    open_data: Callable[[str], AppTest], data: datasets.DataSet, store: Store
 ) -> None:
     run = store.queue(parse({"data": str(data.folder)}))
     page = open_data(str(data.folder))
@@ -120,8 +119,8 @@ def test_deleting_lists_the_runs_and_keeps_the_record(
     page.run()
     assert f"Made with it: run {run}." in said(page)
     page.button(key="data.delete").click().run()
-    assert stored.all_on(home.data_folder()) == []
-    assert stored.read(data.folder).name == "Our *plants*"
+    assert datasets.list_datasets(home.data_folder()) == []
+    assert datasets.read_dataset(data.folder).name == "Our *plants*"
     assert name_of(str(data.folder)) == "Our *plants*"
 
 
@@ -130,17 +129,17 @@ def test_a_sample_is_changed_in_a_data_set_of_its_own(
 ) -> None:
     folder = make_folder(a=12, b=12)
     page = open_data(str(folder))
-    listed = [found.file for found in find(folder).pictures]
+    listed = [found.file for found in scan(folder).pictures]
     key = next(element.key for element in page.dataframe if element.key)
     page.session_state[key] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
     page.run()
     assert page.button(key="data.out").disabled is False
     page.button(key="data.out").click().run()
-    (made,) = stored.all_on(home.data_folder())
+    (made,) = datasets.list_datasets(home.data_folder())
     assert made.root == folder
-    assert edits.read(made.folder).removed == frozenset(listed[:2])
-    assert look(made.folder).counts() == (10, 12)
-    assert look(folder).counts() == (12, 12)
+    assert datasets.read_edits(made.folder).removed == frozenset(listed[:2])
+    assert read_image_folder(made.folder).counts() == (10, 12)
+    assert read_image_folder(folder).counts() == (12, 12)
 
 
 def test_the_largest_classes_have_bars(tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_the_largest_classes_have_bars(tmp_path: Path) -> None:
             path = tmp_path / f"class <{number}>" / f"{picture}.jpg"
             path.parent.mkdir(exist_ok=True)
             path.touch()
-    figure, bars = class_bars(find(tmp_path))
+    figure, bars = class_bars(scan(tmp_path))
     (trace,) = figure["data"]
     assert bars == 20
     assert trace["x"][:10] == [3] * 10

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from streamlit.testing.v1 import AppTest
 
 from core.events import EpochEnded, Metrics
+from core.jobs.store import Store
 from core.recipe import parse
-from core.runs.store import Store
 
 
 def open_runs(open_page: Callable[..., AppTest]) -> AppTest:
-    return open_page().switch_page("views/runs.py").run()
+    return open_page().switch_page("runs/page.py").run()
 
 
 def test_with_no_runs_it_says_what_to_do(open_page: Callable[..., AppTest]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.jobs.launch import process_id
+from core.jobs.store import Store
 from core.recipe import parse
-from core.runs.launch import identity
-from core.runs.store import Store
 from tests.conftest import SAMPLE_DATA, MakeFolder
 
 OpenPage = Callable[..., AppTest]
@@ -137,7 +137,7 @@ def test_a_run_in_the_address_is_shown_with_its_settings(open_page: OpenPage, st
 def test_a_queued_run_says_what_it_waits_for(open_page: OpenPage, store: Store) -> None:
     first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps")})) for _ in range(2))
     assert "Loading PyTorch" in str(open_page(run=str(first)).get("progress")[0].proto)
-    store.claim(identity())
+    store.claim(process_id())
     assert "Waiting: next in the queue" in str(open_page(run=str(second)).get("progress")[0].proto)
 
 
@@ -153,9 +153,9 @@ def test_a_run_that_is_opened_brings_its_settings_and_edits_stay(open_page: Open
 
 def test_the_run_is_still_there_after_a_look_at_the_list(open_page: OpenPage, store: Store) -> None:
     run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
-    test = open_page(run=str(run)).switch_page("views/runs.py").run()
+    test = open_page(run=str(run)).switch_page("runs/page.py").run()
     test.query_params.clear()
-    test.switch_page("views/train.py").run()
+    test.switch_page("train/page.py").run()
     assert f"Run {run}" in text_of(test)
 
 

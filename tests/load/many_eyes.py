@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from core.events import EpochEnded
-from core.runs.launch import ensure_workers
+from core.jobs.launch import ensure_workers
 from tests.benchmarks import job
 from tests.benchmarks.job import Job
 from tests.benchmarks.pictures import STAMPS

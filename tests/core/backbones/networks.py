@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from core.backbones import catalogue, survey
-from core.backbones.build import build
-from core.backbones.construct import parameters_on_meta
+from core.backbones.build import build, parameters_on_meta
 
 ONE_PER_FAMILY = [next(group) for _, group in groupby(catalogue.names(), key=lambda name: catalogue.get(name).family)]
 """The smallest of each: names come family after family, small ones first."""

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from core.backbones import catalogue
-from core.backbones.build import build
-from core.backbones.construct import construct, parameters_on_meta
+from core import settings
+from core.backbones import catalogue, pretrained
+from core.backbones.build import build, construct, parameters_on_meta
 from core.errors import WeightsUnavailable
 from tests.core.backbones.networks import ONE_PER_FAMILY, on_meta, quickly_built, side
 
@@ -22,7 +22,7 @@ CLASSES = 7
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """PyTorch's cache folder, empty."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    folder = catalogue.cache_folder()
+    folder = settings.torch_cache()
     folder.mkdir(parents=True)
     return folder
 
@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cached(name: str) -> Path:
     backbone = catalogue.get(name)
     assert backbone.weights is not None
-    return catalogue.cache_folder() / backbone.weights.file
+    return settings.torch_cache() / backbone.weights.file
 
 
 def published_state(name: str) -> dict[str, Any]:
@@ -100,9 +100,9 @@ def test_a_new_head_begins_near_chance(name: str) -> None:
 @pytest.mark.parametrize("name", catalogue.BUNDLED)
 def test_bundled_weights_need_no_cache(name: str, cache: Path) -> None:
     backbone = catalogue.get(name)
-    assert catalogue.weights_state(backbone) == "bundled"
+    assert pretrained.weights_state(backbone) == "bundled"
     state = build(backbone, CLASSES, pretrained=True).state_dict()
-    file = catalogue.bundled_file(backbone)
+    file = pretrained.bundled_file(backbone)
     assert file is not None
     for key, value in owned(load_file(file), backbone).items():
         assert torch.equal(state[key], value), key
@@ -112,10 +112,10 @@ def test_bundled_weights_need_no_cache(name: str, cache: Path) -> None:
 @pytest.mark.parametrize("name", ["resnet50", "vgg16", "inception_v3", "googlenet", "mnasnet0_5", "vit_b_32"])
 def test_weights_from_the_cache(name: str) -> None:
     backbone = catalogue.get(name)
-    assert catalogue.weights_state(backbone) == "download"
+    assert pretrained.weights_state(backbone) == "download"
     published = published_state(name)
     torch.save(published, cached(name))
-    assert catalogue.weights_state(backbone) == "cached"
+    assert pretrained.weights_state(backbone) == "cached"
 
     model = build(backbone, CLASSES, pretrained=True)
 
@@ -164,7 +164,7 @@ def test_old_file_format() -> None:
 def test_nothing_is_downloaded() -> None:
     with pytest.raises(WeightsUnavailable) as caught:
         build(catalogue.get("resnet50"), CLASSES, pretrained=True)
-    for part in ("resnet50-11ad3fa6.pth", str(catalogue.cache_folder()), *catalogue.BUNDLED):
+    for part in ("resnet50-11ad3fa6.pth", str(settings.torch_cache()), *catalogue.BUNDLED):
         assert part in str(caught.value)
 
 

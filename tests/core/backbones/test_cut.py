@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from core.backbones import catalogue
-from core.backbones.build import build
-from core.backbones.construct import construct, parameters_on_meta
+from core.backbones.build import build, construct, parameters_on_meta
 from core.backbones.cut import Cut, cut
 from core.backbones.freeze import freeze, train_mode
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from core.data.folder import Example, ImageFolder
+from core.data.scan import Example, ImageFolder
 from core.data.split import split
 
 

@@ -8,8 +8,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
-from core.data.decode import decode
-from core.data.pixels import pixels
+from core.data.batches import read_pixels
+from core.data.images import decode
 from core.data.transforms import Normalise, framing, mirrored, varied
 from tests.conftest import SAMPLE_DATA
 
@@ -38,7 +38,7 @@ def test_the_same_as_the_weights_own(name: str) -> None:
 def test_another_size_keeps_the_share_that_is_cut_away() -> None:
     at_128 = catalogue.get("mobilenet_v2").preprocessing.at(128)
     assert (at_128.resize, at_128.crop) == (146, 128)
-    assert shown(at_128, pixels(PHOTO)).shape == (3, 128, 128)
+    assert shown(at_128, read_pixels(PHOTO)).shape == (3, 128, 128)
 
 
 def test_normalising_keeps_the_channels_last() -> None:
@@ -47,7 +47,7 @@ def test_normalising_keeps_the_channels_last() -> None:
 
 
 def test_a_variation_is_decided_by_its_key() -> None:
-    image = pixels(PHOTO)
+    image = read_pixels(PHOTO)
     seen = [varied(AT_64, f"key {number}")(image) for number in range(8)]
     again = [varied(AT_64, f"key {number}")(image) for number in range(8)]
     assert all(torch.equal(one, other) for one, other in zip(seen, again, strict=True))
@@ -56,7 +56,7 @@ def test_a_variation_is_decided_by_its_key() -> None:
 
 
 def test_a_flip_is_the_picture_or_its_mirror_image() -> None:
-    square = framing(AT_64)(pixels(PHOTO))
+    square = framing(AT_64)(read_pixels(PHOTO))
     seen = [mirrored(str(number))(square) for number in range(8)]
     assert all(torch.equal(one, square) or torch.equal(one, square.flip(-1)) for one in seen)
     assert len({one.numpy().tobytes() for one in seen}) == 2

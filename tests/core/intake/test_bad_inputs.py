@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.data import stored
-from core.data.decode import decode, formats
-from core.data.folder import look
+from core.data import datasets
+from core.data.images import decode, formats
+from core.data.scan import read_image_folder
 from core.errors import BadData
-from core.intake import archive
-from core.intake.create import create
+from core.intake import importer
+from core.intake.importer import create_dataset
 from tests.conftest import result_of
 from tests.core.intake.bad_archives import (
     GOOD,
@@ -208,12 +208,12 @@ KEPT = {name: row for name, row in ARCHIVES.items() if not row.refused}
 
 
 @pytest.fixture
-def bring_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Row], stored.DataSet]]:
+def bring_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Row], datasets.DataSet]]:
     """Imports a row's archive; nothing may be written beside the shelf, and it may take two seconds at the most."""
     before: set[Path] = set()
     took = 0.0
 
-    def run(row: Row) -> stored.DataSet:
+    def run(row: Row) -> datasets.DataSet:
         nonlocal took
         for name, value in row.limits.items():
             monkeypatch.setenv(f"THAW_MAX_{name}", value)
@@ -221,7 +221,7 @@ def bring_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         before.update(tmp_path.rglob("*"))
         begin = time.monotonic()
         try:
-            return result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
+            return result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
         finally:
             took = time.monotonic() - begin
 
@@ -232,22 +232,22 @@ def bring_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
 
 @pytest.mark.parametrize("row", REFUSED.values(), ids=REFUSED)
-def test_an_archive_that_is_refused(row: Row, bring_in: Callable[[Row], stored.DataSet], tmp_path: Path) -> None:
+def test_an_archive_that_is_refused(row: Row, bring_in: Callable[[Row], datasets.DataSet], tmp_path: Path) -> None:
     with pytest.raises(BadData, match=re.escape(row.refused)):
         bring_in(row)
-    assert [file for file in (tmp_path / "shelf").rglob("*") if file.name != stored.LOCK] == []
+    assert [file for file in (tmp_path / "shelf").rglob("*") if file.name != datasets.LOCK] == []
 
 
 @pytest.mark.parametrize("row", KEPT.values(), ids=KEPT)
-def test_an_archive_of_which_what_is_good_is_kept(row: Row, bring_in: Callable[[Row], stored.DataSet]) -> None:
+def test_an_archive_of_which_what_is_good_is_kept(row: Row, bring_in: Callable[[Row], datasets.DataSet]) -> None:
     made = bring_in(row)
     skipped = {one.name: one.reason for one in made.skipped}
     assert skipped.keys() == row.skipped.keys()
     assert [name for name, reason in row.skipped.items() if reason not in skipped[name]] == []
-    pictures = stored.pictures(made.folder)
+    pictures = datasets.read_index(made.folder)
     counts = Counter(taken.label for taken in pictures)
     assert counts == (Counter(row.only) or Counter({"a": 2, "bb": 2}) + Counter(row.more))
-    assert {decode(made.folder / stored.PICTURES / taken.file).size for taken in pictures} == {(24, 24)}
+    assert {decode(made.folder / datasets.PICTURES / taken.file).size for taken in pictures} == {(24, 24)}
     assert not row.notice or any(row.notice in notice for notice in made.notices)
 
 
@@ -265,11 +265,13 @@ def split_zip(folder: Path, *tops: str) -> Path:
     ],
 )
 def test_folders_of_a_split(tmp_path: Path, tops: tuple[str, ...], parts: dict[str, int], left_out: int) -> None:
-    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(split_zip(tmp_path, *tops))))
-    kept = [taken.part for taken in stored.pictures(made.folder)]
+    made = result_of(
+        create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(split_zip(tmp_path, *tops)))
+    )
+    kept = [taken.part for taken in datasets.read_index(made.folder)]
     assert {part: kept.count(part) for part in set(kept)} == parts
     assert len(made.skipped) == left_out
-    folder = look(made.folder)
+    folder = read_image_folder(made.folder)
     assert folder.val is not None
     assert (len(folder.train), len(folder.val)) == (4, 4)
 
@@ -319,14 +321,14 @@ PICTURES: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize(("name", "content", "reason"), PICTURES.values(), ids=PICTURES)
 def test_a_picture(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     path = zipped(tmp_path / "data.zip", GOOD | {f"a/{name}": content})
-    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
     if reason:
         ((one),) = made.skipped
         assert one.name == f"a/{name}"
         assert reason in one.reason
         return
-    (kept,) = [taken for taken in stored.pictures(made.folder) if taken.name == f"a/{name}"]
-    file = made.folder / stored.PICTURES / kept.file
+    (kept,) = [taken for taken in datasets.read_index(made.folder) if taken.name == f"a/{name}"]
+    file = made.folder / datasets.PICTURES / kept.file
     original = tmp_path / name
     original.write_bytes(content)
     assert look_alike(decode(file), decode(original))
@@ -343,9 +345,9 @@ def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
     content = BytesIO()
     Image.new("RGB", (60, 40), "red").save(content, kind)
     path = zipped(tmp_path / "data.zip", GOOD | {f"a/x.{kind.lower()}": content.getvalue()})
-    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
-    (kept,) = [taken for taken in stored.pictures(made.folder) if taken.name.startswith("a/x.")]
-    seen = decode(made.folder / stored.PICTURES / kept.file)
+    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+    (kept,) = [taken for taken in datasets.read_index(made.folder) if taken.name.startswith("a/x.")]
+    seen = decode(made.folder / datasets.PICTURES / kept.file)
     assert kept.file.endswith(".jpg")
     assert seen.size == (60, 40)
     red, green, blue = seen.getpixel((30, 20))  # type: ignore[misc]
@@ -356,12 +358,12 @@ def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
 def test_animations_are_said(tmp_path: Path) -> None:
     moving = drawn("RGB", "GIF", save_all=True, append_images=FRAMES)
     path = zipped(tmp_path / "data.zip", GOOD | {"a/x.gif": moving})
-    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
+    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
     assert made.notices == ("1 animations or files of several pages: only their first picture is used.",)
 
 
 def test_a_thousand_classes(tmp_path: Path) -> None:
     content = picture()
     path = zipped(tmp_path / "data.zip", {f"class {number}/1.png": content for number in range(1000)})
-    made = result_of(create(tmp_path / "shelf", "mine", "", archive.members(path)))
-    assert look(made.folder).classes[-1] == "class 999"
+    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+    assert read_image_folder(made.folder).classes[-1] == "class 999"

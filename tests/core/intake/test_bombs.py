@@ -25,12 +25,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limit
 IMPORT = """
 import sys, time
 from pathlib import Path
-from core.intake.create import create
+from core.intake.importer import create
 from core.data import stored
 from core.intake import archive
 from core.errors import BadData
 from tests.conftest import result_of
-from tests.core.runs.processes import limit_memory
+from tests.core.jobs.processes import limit_memory
 
 limit_memory(int(sys.argv[3]))
 begin = time.perf_counter()

@@ -25,11 +25,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.data import stored
-from core.data.decode import decode, opened
+from core.data import datasets
+from core.data.images import decode, open_image
 from core.errors import BadData, BadImage
-from core.intake import archive
-from core.intake.create import create
+from core.intake import importer
+from core.intake.importer import create_dataset
 from tests.conftest import result_of
 from tests.core.intake.bad_archives import look_alike
 
@@ -171,25 +171,25 @@ def demand_sound(name: str, content: bytes) -> dict[str, bytes]:
         before = listing(top, shelf)
         with contextlib.chdir(shelf.parent), hanging_is_a_failure():
             try:
-                data = result_of(create(shelf, "pictures", "", archive.members(file)))
+                data = result_of(create_dataset(shelf, "pictures", "", importer.archive_members(file)))
             except (BadData, BadImage) as error:
                 demand_text(str(error))
                 data = None
         assert listing(top, shelf) == before
         if data is None:
-            assert {path.name for path in shelf.rglob("*")} <= {stored.LOCK}
+            assert {path.name for path in shelf.rglob("*")} <= {datasets.LOCK}
             return {}
         return demand_whole(shelf, data)
 
 
-def demand_whole(shelf: Path, data: stored.DataSet) -> dict[str, bytes]:
+def demand_whole(shelf: Path, data: datasets.DataSet) -> dict[str, bytes]:
     """See that a data set holds what it says, and nothing that it must not; returns its pictures by name."""
-    assert {path.name for path in shelf.iterdir()} <= {stored.LOCK, data.folder.name}
-    assert stored.all_on(shelf) == [data]
+    assert {path.name for path in shelf.iterdir()} <= {datasets.LOCK, data.folder.name}
+    assert datasets.list_datasets(shelf) == [data]
     files = [path for path in shelf.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= DISK
-    kept = stored.pictures(data.folder)
-    folder = data.folder / stored.PICTURES
+    kept = datasets.read_index(data.folder)
+    folder = data.folder / datasets.PICTURES
     assert sorted(folder / taken.file for taken in kept) == sorted(path for path in files if folder in path.parents)
     for text in chain(*((taken.file, taken.name, taken.label, taken.part) for taken in kept), data.notices):
         demand_text(text)
@@ -209,7 +209,7 @@ def demand_text(text: str) -> None:
 def demand_silent(file: Path) -> None:
     """See that a picture can be read, and says nothing of who took it and where."""
     decode(file)
-    with opened(file) as image:
+    with open_image(file) as image:
         image.load()
         assert set(image.getexif()) <= {ORIENTATION}
         assert not image.info.keys() & TELLING

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.data.pixels import pixels
+from core.data.batches import read_pixels
 from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint, BadImage
 from core.events import RunFinished
@@ -22,9 +22,11 @@ def test_loading_gives_the_same_predictions(make_folder: MakeFolder, tmp_path: P
     file = tmp_path / "model.safetensors"
     setup = result_of(prepare(small_recipe(data, backbone=backbone, trainable="all"), None))
     about = (setup.recipe, setup.classes, setup.preprocessing)
-    checkpoint.save(checkpoint.Checkpoint(*about, epoch=1, state=setup.model.state_dict()), file)
+    checkpoint.save_model(checkpoint.KeptModel(*about, epoch=1, state=setup.model.state_dict()), file)
     pictures = sorted((data / "a").iterdir())
-    images = Normalise(setup.preprocessing)(torch.stack([framing(setup.preprocessing)(pixels(p)) for p in pictures]))
+    images = Normalise(setup.preprocessing)(
+        torch.stack([framing(setup.preprocessing)(read_pixels(p)) for p in pictures])
+    )
     with torch.inference_mode():
         expected = setup.model.eval()(images).softmax(1)
     for row, probabilities in zip(expected, map(classifier(file), pictures), strict=True):
@@ -47,14 +49,14 @@ def test_weights_of_another_backbone_are_refused(make_folder: MakeFolder) -> Non
     recipe = small_recipe(make_folder(a=2, b=2))
     setup = result_of(prepare(recipe, None))
     other = recipe.model_copy(update={"backbone": "resnet34"})
-    mixed = checkpoint.Checkpoint(other, ("a", "b"), setup.preprocessing, 1, setup.model.state_dict())
+    mixed = checkpoint.KeptModel(other, ("a", "b"), setup.preprocessing, 1, setup.model.state_dict())
     with pytest.raises(BadCheckpoint, match="do not fit resnet34"):
         restore(mixed)
 
 
 def test_weights_for_other_classes_are_refused(make_folder: MakeFolder) -> None:
     setup = result_of(prepare(small_recipe(make_folder(a=2, b=2)), None))
-    mixed = checkpoint.Checkpoint(setup.recipe, ("a", "b", "c"), setup.preprocessing, 1, setup.model.state_dict())
+    mixed = checkpoint.KeptModel(setup.recipe, ("a", "b", "c"), setup.preprocessing, 1, setup.model.state_dict())
     with pytest.raises(BadCheckpoint, match="do not fit"):
         restore(mixed)
 

@@ -14,7 +14,7 @@ import torch
 
 from core.events import EpochEnded, Event, FeaturesReady, Notice, StepEnded
 from core.recipe import Recipe, to_toml
-from core.training import checkpoint, features, limits
+from core.training import checkpoint, features
 from core.training.features import make_room
 from core.training.loop import train
 from tests.conftest import MakeFolder, small_recipe
@@ -76,12 +76,12 @@ def test_the_same_numbers_as_without(
     }
     recipe = small_recipe(make_folder(a=5, b=5), backbone=name, trainable=trainable, image_size=size, **settings)
     uncached = run(recipe, cached=False)
-    expected = dict(checkpoint.load(weights_file).state)
+    expected = dict(checkpoint.load_model(weights_file).state)
     cached = run(recipe)
     assert not any(isinstance(event, FeaturesReady) for event in uncached)
     assert ready(cached).reused is False
     assert losses(cached) == pytest.approx(losses(uncached), rel=1e-5)
-    for key, tensor in checkpoint.load(weights_file).state.items():
+    for key, tensor in checkpoint.load_model(weights_file).state.items():
         torch.testing.assert_close(tensor, expected[key], rtol=1e-5, atol=1e-6)
 
 
@@ -137,7 +137,7 @@ def test_a_full_disk_means_training_without_features(
 def test_features_beyond_the_limit_are_not_kept(
     make_folder: MakeFolder, run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "FEATURES", 10 * 512 * 4 - 1)
+    monkeypatch.setenv("THAW_FEATURES_GB", str((10 * 512 * 4 - 1) / 1e9))
     events = run(small_recipe(make_folder(a=5, b=5)))
     (notice,) = [event.text for event in events if isinstance(event, Notice)]
     assert "every epoch runs the whole network" in notice.lower()
@@ -163,7 +163,7 @@ def test_new_features_push_out_the_oldest_within_the_limit(
     data = make_folder(a=5, b=5)
     run(small_recipe(data))
     (first,) = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
-    monkeypatch.setattr(limits, "FEATURES", 10 * 512 * 4 + 1000)
+    monkeypatch.setenv("THAW_FEATURES_GB", str((10 * 512 * 4 + 1000) / 1e9))
     run(small_recipe(data, seed=1))
     (second,) = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
     assert first != second

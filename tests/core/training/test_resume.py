@@ -60,7 +60,7 @@ class Runs:
 
     def state(self) -> dict[str, torch.Tensor]:
         """The weights that were kept."""
-        return dict(checkpoint.load(self.weights).state)
+        return dict(checkpoint.load_model(self.weights).state)
 
 
 def losses(said: list[Event]) -> list[tuple[int, float]]:

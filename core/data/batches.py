@@ -1,0 +1,89 @@
+"""Pictures as tensors, in batches: which ones, in which order, read ahead of their use."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from core.data.images import decode
+
+ReadPicture = Callable[[Path], Tensor]
+
+
+def read_pixels(path: Path) -> Tensor:
+    """The image at `path` as a person sees it: uint8 (3, H, W). Raises BadImage as `core.data.images` does.
+
+    Pillow decodes as fast as torchvision, whose own decoders are deprecated; what follows is faster on tensors.
+    """
+    seen: Tensor = pil_to_tensor(decode(path))
+    return seen
+
+
+def kept_in_memory(read: ReadPicture, budget: int) -> ReadPicture:
+    """`read`, its results kept in memory until they take `budget` bytes.
+
+    What came first stays: every epoch reads everything, and so would find nothing left of what was read last.
+    """
+    kept: dict[Path, Tensor] = {}
+    lock = threading.Lock()
+    left = budget
+
+    def remembered(path: Path) -> Tensor:
+        nonlocal left
+        if path in kept:
+            return kept[path]
+        image = read(path)
+        with lock:
+            if path not in kept and image.nbytes <= left:
+                kept[path] = image
+                left -= image.nbytes
+        return image
+
+    return remembered
+
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+"""What goes into the network, one tensor for each of its inputs, and the labels."""
+
+ReadIndex = Callable[[int], Tensor]
+"""From an index to a tensor, of one shape for all indices."""
+
+
+def shuffled(count: int, seed: int, epoch: int) -> list[int]:
+    """The shuffled indices of one epoch, decided by `seed` and `epoch` alone."""
+    indices = list(range(count))
+    random.Random(f"{seed}/{epoch}").shuffle(indices)
+    return indices
+
+
+def cut_into_batches(indices: Sequence[int], size: int) -> list[list[int]]:
+    """Cut `indices` into batches of `size`; a last batch of one joins the one before it.
+
+    BatchNorm in training mode cannot normalise a single value per channel. The last batch may so hold size + 1.
+    """
+    cut = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2:] = [cut[-2] + cut[-1]]
+    return cut
+
+
+def read_ahead(read: ReadIndex, chosen: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+    """What `read` gives for the indices of each batch, stacked; batch after batch.
+
+    The next batch is read, in threads, while the caller works on this one. Raises what `read` raises.
+    """
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+
+        def begin(batch: Sequence[int]) -> list[Future[Tensor]]:
+            return [threads.submit(read, index) for index in batch]
+
+        ahead = [begin(batch) for batch in chosen[:1]]
+        for position in range(len(chosen)):
+            ahead += [begin(following) for following in chosen[position + 1 : position + 2]]
+            yield torch.stack([image.result() for image in ahead.pop(0)])

@@ -1,0 +1,83 @@
+"""Where Thaw keeps what it writes."""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from filelock import FileLock
+
+from core.errors import BadSettings, Fault
+from core.messages import Message
+from core.settings import settings, variable
+
+
+def thaw_home() -> Path:
+    """The folder that THAW_HOME names, or ~/.thaw; made when it is not there yet. Raises BadSettings."""
+    folder = settings().home
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, "it may not be written")
+    except OSError as error:
+        advice = Message("cannot be used ({cause}); name a folder that can be written", cause=str(error.strerror))
+        raise BadSettings([Fault(variable("home"), str(folder), advice)]) from error
+    return folder
+
+
+def installation_id() -> str:
+    """A random name for this THAW_HOME; machines that share the folder have the same."""
+    file = thaw_home() / "id"
+    with FileLock(thaw_home() / "id.lock"):
+        if not file.is_file():
+            file.write_text(uuid.uuid4().hex, encoding="utf-8")
+        return file.read_text(encoding="utf-8")
+
+
+def worker_lock(place: int) -> Path:
+    """Held by the worker process that serves the queue at that place."""
+    return thaw_home() / f"worker-{place}.lock"
+
+
+def features_folder() -> Path:
+    """Where the features of frozen network parts are kept, for all runs."""
+    return thaw_home() / "features"
+
+
+def data_folder() -> Path:
+    """Where data sets are kept (`core.data.datasets`)."""
+    return thaw_home() / "data"
+
+
+def picture_info_file(data: Path) -> Path:
+    """Remembers what the pictures at `data` are (`core.data.picture_info`)."""
+    return thaw_home() / "facts" / f"{hashlib.sha256(str(data).encode()).hexdigest()[:16]}.json"
+
+
+def tasks_folder() -> Path:
+    """Where tasks say how far they are (`core.jobs.task`)."""
+    return thaw_home() / "tasks"
+
+
+def run_folder(run: int) -> Path:
+    """Where the files of a run are; made when it is not there yet."""
+    folder = thaw_home() / "runs" / str(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def remove_run(run: int) -> None:
+    """Delete the files of a run."""
+    shutil.rmtree(thaw_home() / "runs" / str(run), ignore_errors=True)
+
+
+def resume_file(run: int) -> Path:
+    """The state from which a run goes on; there is none before its first checkpoint."""
+    return run_folder(run) / "resume.pt"
+
+
+def weights_file(run: int) -> Path:
+    """The kept weights of a run; there is none before its first epoch has ended."""
+    return run_folder(run) / "model.safetensors"

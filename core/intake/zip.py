@@ -1,0 +1,117 @@
+"""The members of a zip archive. Only what every program writes is unpacked, stored or deflated: for anything else,
+`zipfile` sets no bounds."""
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from core.data.datasets import Skipped
+from core.data.structure import is_leftover, printable
+from core.errors import BadData
+from core.intake.archive import (
+    SMALL,
+    SPECIAL,
+    Incoming,
+    Member,
+    Unreadable,
+    damaged,
+    name_fault,
+    too_large,
+    too_large_sentence,
+    too_many,
+)
+from core.settings import Settings
+
+LOCAL_HEADER = 30
+"""Bytes of an archive before an entry's name and contents."""
+ENTRY = 46
+"""Bytes of an entry in the list at the end, beside its names."""
+UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+MALFORMED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, ValueError, EOFError, IndexError)
+"""What `zipfile` raises where an archive is not as it should be."""
+
+
+def zip_members(file: IO[bytes], name: str, size: int, allowed: Settings) -> Iterator[Incoming]:
+    """All members, in their order. Raises BadData when the archive is damaged, dishonest, or over a limit."""
+    _demand_few_entries(file, name, size, allowed)
+    try:
+        archive = zipfile.ZipFile(file)
+    except MALFORMED as error:
+        raise damaged(name, error) from error
+    with archive:
+        entries = archive.infolist()
+        _demand_honest(entries, name, allowed)
+        for number, entry in enumerate(entries, start=1):
+            own = _name(entry)
+            if own.endswith("/") or is_leftover(own.split("/")):
+                continue
+            if reason := name_fault(own) or _fault(entry, allowed):
+                yield Skipped(printable(own), reason)
+            else:
+                yield Member(own, lambda entry=entry: _read(archive, entry, allowed), number / len(entries))  # type: ignore[misc]
+
+
+def _demand_few_entries(file: IO[bytes], name: str, size: int, allowed: Settings) -> None:
+    """Before `zipfile` makes an object of each: how many bytes does the list of entries take?
+
+    At the end (APPNOTE.TXT, 4.3.16), wherever it may be told, zip64 or not; honest archives tell it once.
+    """
+    file.seek(max(0, size - (1 << 16) - 22))
+    tail = file.read()
+    listed = [0]
+    for signature, form, field in ((b"PK\5\6", "<I", 12), (b"PK\6\6", "<Q", 40)):
+        at = tail.find(signature)
+        while 0 <= at <= len(tail) - field - struct.calcsize(form):
+            listed += struct.unpack_from(form, tail, at + field)
+            at = tail.find(signature, at + 1)
+    told = [bytes_ for bytes_ in listed if bytes_ != 0xFFFFFFFF]  # Which says: look into the zip64 record.
+    if max(told) > allowed.max_files * (ENTRY + 2 * allowed.max_name + 100) and max(told) <= size:
+        raise too_many(name, allowed)
+
+
+def _demand_honest(entries: list[zipfile.ZipInfo], name: str, allowed: Settings) -> None:
+    """Entries that share their bytes unpack to any amount (D. Fifield, "A better zip bomb"); honest ones do not."""
+    if len(entries) > allowed.max_files:
+        raise too_many(name, allowed)
+    if sum(entry.file_size for entry in entries) > allowed.max_unpacked_mb * 1_000_000:
+        raise too_large(name, allowed)
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < end:
+            raise BadData(f"{name} is not an honest archive: some of its files overlap. Pack it anew.")
+        end = entry.header_offset + LOCAL_HEADER + entry.compress_size
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    """The name with what Python cuts off at a zero byte; UTF-8 where it was used without saying so."""
+    if not entry.flag_bits & 0x800:
+        try:
+            return entry.orig_filename.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            return entry.orig_filename  # The old encoding was meant.
+    return entry.orig_filename
+
+
+def _fault(entry: zipfile.ZipInfo, allowed: Settings) -> str | None:
+    kind = entry.external_attr >> 28  # The file type of Unix: 8 is a file, 0 where the system has none.
+    if kind not in (0, 8):
+        return SPECIAL
+    if entry.flag_bits & 1:
+        return "it is encrypted; pack it without a password"
+    if entry.compress_type not in UNPACKED:
+        return "it is packed in an unusual way (such as Deflate64); pack it anew, as an ordinary zip"
+    if entry.file_size > allowed.max_file_mb * 1_000_000:
+        return too_large_sentence(allowed)
+    if entry.file_size > SMALL / 10 and entry.file_size > allowed.max_ratio * max(entry.compress_size, 1):
+        return f"it unpacks to more than {allowed.max_ratio} times its size"
+    return None
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowed: Settings) -> bytes:
+    try:
+        with archive.open(entry) as file:
+            return file.read(allowed.max_file_mb * 1_000_000)
+    except (*MALFORMED, OSError, RuntimeError) as error:
+        raise Unreadable(f"it is damaged in the archive ({error})") from error

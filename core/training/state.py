@@ -1,0 +1,86 @@
+"""Where a run stands: all that the loop counts, and copies of what training changes in the model."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from core.events import EpochEnded
+from core.training.objective import Tally
+
+
+@dataclass
+class TrainingState:
+    """`epoch` (from 1) is under way: `steps` of it are done, and `tally` has their metrics.
+
+    `began` is the moment (of `time.perf_counter`) at which the run would have begun, had it never been interrupted;
+    `epoch_began` is in seconds since then.
+    """
+
+    epoch: int = 1
+    steps: int = 0
+    tally: Tally = field(default_factory=Tally)
+    history: list[EpochEnded] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+    epoch_began: float = 0.0
+
+    def seconds(self) -> float:
+        """How long the run has been at work."""
+        return time.perf_counter() - self.began
+
+    def seconds_in_epoch(self) -> float:
+        """How long it has been at work on this epoch."""
+        return self.seconds() - self.epoch_began
+
+    def end_epoch(self, ended: EpochEnded) -> None:
+        """Go on to the next epoch."""
+        self.history.append(ended)
+        self.epoch, self.steps, self.tally = self.epoch + 1, 0, Tally()
+
+    @property
+    def best(self) -> EpochEnded | None:
+        """The epoch with the lowest loss that decides; None before the first has ended."""
+        return min(self.history, key=deciding_loss, default=None)
+
+
+def deciding_loss(ended: EpochEnded) -> float:
+    """What makes an epoch the best: its validation loss, or its training loss where nothing validates."""
+    return (ended.val or ended.train).loss
+
+
+def changing_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The trainable parameters and the BatchNorm statistics that move, by name: the tensors themselves.
+
+    The model must be in the training mode that it is trained in (`core.backbones.freeze`).
+    """
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    moving = {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if module.training
+        for name, _ in module.named_buffers(recurse=False)
+    }
+    return {name: tensor for name, tensor in model.state_dict().items() if name in learning | moving}
+
+
+class Snapshot:
+    """What `changing(model)` held when it was last taken."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._live = changing_tensors(model)
+        self._copies = {name: tensor.clone() for name, tensor in self._live.items()}
+
+    def take(self) -> None:
+        """Copy the model as it is now."""
+        torch._foreach_copy_(list(self._copies.values()), list(self._live.values()))
+
+    def restore(self) -> None:
+        """Put the copied values back into the model."""
+        torch._foreach_copy_(list(self._live.values()), list(self._copies.values()))
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The model's state_dict as it was when the copy was taken."""
+        return {**self._model.state_dict(), **self._copies}

@@ -1,0 +1,70 @@
+"""Choose pictures, and see what they are."""
+
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from core.data.images import thumbnail
+from core.data.scan import ImageFolder
+from dashboard import picture_sets
+from dashboard.draft import bind, current
+from dashboard.text import plain
+
+SHOWN_CLASSES = 10
+THUMBNAIL = 96
+"""Side of a thumbnail in pixels."""
+
+
+def choose_pictures() -> None:
+    """The widgets: pictures by their name, and how much of them is held out."""
+    names = picture_sets.choices(current().data)
+    st.selectbox(
+        "Pictures",
+        list(names),
+        format_func=lambda path: names.get(path, path),
+        help="What the network shall learn: a sample, or pictures of your own, which the Data page takes in.",
+        **bind("data"),
+    )
+    _count()
+    st.number_input(
+        "Held out for validation",
+        step=0.05,
+        format="%g",
+        help="Share of each class that the network never trains on, so that one sees how it does on new pictures.",
+        **bind("val_fraction"),
+    )
+
+
+def _count() -> None:
+    if (folder := picture_sets.classes(current().data_path())) is None:
+        return
+    own = ", with a val/ of its own" if folder.val is not None else ""
+    st.caption(f"{sum(folder.counts()):,} pictures in {len(folder.classes):,} classes{own}")
+
+
+def show_pictures() -> ImageFolder | None:
+    """A strip of classes, each with some of its pictures and their number; returns what is in the folder.
+
+    Shows nothing, and returns None, for pictures that cannot be used: `core.training.validate` says why.
+    """
+    if (folder := picture_sets.classes(current().data_path())) is None:
+        return None
+    shown = folder.classes[:SHOWN_CLASSES]
+    per_class = 3 if len(shown) <= 6 else 1
+    counts = folder.counts()
+    for label, column in enumerate(st.columns(len(shown))):
+        examples = tuple(example.path for example in folder.train if example.label == label)[:per_class]
+        column.image(_sheet(examples), caption=f"{plain(shown[label])} · {counts[label]:,}", width="stretch")
+    if rest := len(folder.classes) - len(shown):
+        st.caption(f"{rest:,} more classes are not shown.")
+    return folder
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _sheet(paths: tuple[Path, ...]) -> Image.Image:
+    """Square thumbnails side by side."""
+    side_by_side = Image.new("RGB", (THUMBNAIL * len(paths), THUMBNAIL), "white")
+    for position, path in enumerate(paths):
+        side_by_side.paste(thumbnail(path, THUMBNAIL), (THUMBNAIL * position, 0))
+    return side_by_side

@@ -1,0 +1,78 @@
+"""The pictures that can be chosen, by the names that people know them by."""
+
+import hashlib
+from pathlib import Path
+
+import streamlit as st
+
+from core import home
+from core.data import datasets
+from core.data.scan import ImageFolder, Scan, arrange_classes, scan
+from core.errors import BadData
+from dashboard import draft
+from dashboard.allowed_folders import SAMPLE_DATA, require_allowed
+
+SAMPLES = {
+    str(SAMPLE_DATA / "stamps"): "Stamps: photos of things",
+    str(SAMPLE_DATA / "digits"): "Digits: handwriting",
+}
+
+
+def choices(chosen: str) -> dict[str, str]:
+    """Names by path: the samples, all data sets, and whatever is chosen now."""
+    own = {str(one.folder): one.name for one in datasets.list_datasets(home.data_folder())}
+    return SAMPLES | own | ({chosen: name_of(chosen)} if chosen and chosen not in own | SAMPLES else {})
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def name_of(path: str) -> str:
+    """What to call the pictures at a path: a data set's name, also of a deleted one, or the folder's."""
+    folder = Path(path)
+    try:
+        return datasets.read_dataset(folder).name if datasets.is_dataset(folder) else folder.name
+    except BadData:
+        return folder.name
+
+
+def data_set(path: str) -> datasets.DataSet | None:
+    """The data set at a path; None for a sample, another folder, or one that is deleted or damaged."""
+    own = {str(one.folder): one for one in datasets.list_datasets(home.data_folder())}
+    return own.get(path)
+
+
+def open_named(name: str) -> None:
+    """Choose the data set that an address names, if there is one."""
+    own = {one.folder.name: one.folder for one in datasets.list_datasets(home.data_folder())}
+    if name in own:
+        draft.current().data = str(own[name])
+
+
+def name_in_address(path: str) -> None:
+    """Have the address name the chosen data set, so that it can be sent on, and survives a reload."""
+    if data_set(path):
+        st.query_params["data"] = Path(path).name
+    elif "data" in st.query_params:
+        del st.query_params["data"]
+
+
+def pictures(path: str) -> Scan | None:
+    """The pictures at a path; None where there are none or the page may not look: `core.training.validate` says why."""
+    try:
+        require_allowed(Path(path))
+        return scan(Path(path))
+    except (BadData, OSError):
+        return None
+
+
+def classes(path: str) -> ImageFolder | None:
+    """The classes at a path, as they would be trained on; None where that cannot be."""
+    found = pictures(path)
+    try:
+        return arrange_classes(Path(path), found) if found else None
+    except (BadData, OSError):
+        return None
+
+
+def digest(*parts: object) -> str:
+    """A short name for values, the same for the same values."""
+    return hashlib.sha256(repr(parts).encode("utf-8", "replace")).hexdigest()[:16]

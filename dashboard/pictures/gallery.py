@@ -1,0 +1,122 @@
+"""The pictures themselves, in a table: leave some out, bring them back, put them into another class."""
+
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.data import datasets
+from core.data.images import thumbnail
+from core.data.scan import ImageFolder, Picture, Scan
+from core.data.split import split
+from dashboard import draft, picture_sets
+from dashboard.pictures.issues import leave_out, own_folder
+
+PAGE = 50
+"""Pictures at a time."""
+SIDE = 64
+EVERYTHING, LEFT_OUT = "All classes", "Left out"
+
+
+def show_gallery(found: Scan, folder: ImageFolder | None, seen: dict[str, Any] | None) -> None:
+    """Filters, what can be done with the ticked pictures, and the table."""
+    chosen, is_left_out = _filtered(found)
+    pages = max(1, -(-len(chosen) // PAGE))
+    page = min(st.session_state.get("data.page", 1), pages)
+    listed = chosen[(page - 1) * PAGE : page * PAGE]
+    key = f"gallery-{picture_sets.digest([picture.file for picture in listed], is_left_out)}"
+    state = st.session_state.get(key)
+    ticked = [listed[row] for row in state["selection"]["rows"]] if state else []
+    _toolbar(ticked, found, is_left_out)
+    if not listed:
+        st.info("No picture is left out." if is_left_out else "There are no pictures here.", icon=":material/image:")
+        return
+    st.dataframe(
+        _table(listed, _validating(folder), seen),
+        key=key,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        row_height=SIDE + 8,
+        height=(SIDE + 8) * min(len(listed), 8) + 38,
+        column_config={"Picture": st.column_config.ImageColumn(width=SIDE + 24)},
+    )
+    if pages > 1:
+        st.number_input(f"Page, of {pages:,}", 1, pages, key="data.page", width=180)
+
+
+def _filtered(found: Scan) -> tuple[list[Picture], bool]:
+    labels = list(dict.fromkeys(picture.label for picture in found.pictures))
+    options = [EVERYTHING, *labels, *([LEFT_OUT] if found.removed else [])]
+    only: tuple[str, frozenset[str]] | None = st.session_state.get("data.only")
+    listed = [picture for picture in found.pictures if only and str(picture.path) in only[1]]
+    if only and listed:  # None of them where other pictures have been chosen since.
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.text(f"Only: {only[0]}")
+            if st.button("Show all", key="data.all"):
+                del st.session_state["data.only"]
+                st.rerun()
+        return listed, False
+    label = st.selectbox("Pictures of", options, key="data.class", width=320, label_visibility="collapsed")
+    if label == LEFT_OUT and found.removed:
+        return list(found.removed), True
+    return [picture for picture in found.pictures if label in (EVERYTHING, picture.label)], False
+
+
+def _toolbar(ticked: list[Picture], found: Scan, is_left_out: bool) -> None:
+    chosen = [picture.file for picture in ticked]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if is_left_out:
+            if st.button("Bring back", icon=":material/undo:", disabled=not ticked, key="data.back"):
+                datasets.bring_back(own_folder(), chosen)
+                st.rerun()
+            return
+        if st.button("Leave out", icon=":material/block:", disabled=not ticked, key="data.out"):
+            leave_out(chosen)
+        labels = list(dict.fromkeys(picture.label for picture in found.pictures))
+        with st.popover("Another class", icon=":material/label:", disabled=not ticked):
+            label = st.selectbox("Class", labels, accept_new_options=True, index=None, key="data.relabel")
+            if st.button("Put them there", type="primary", disabled=not label, key="data.put") and label:
+                datasets.relabel(own_folder(), chosen, label.strip())
+                st.rerun()
+        st.caption(f"{len(ticked)} ticked" if ticked else "Tick pictures to leave them out or to relabel them.")
+
+
+def _validating(folder: ImageFolder | None) -> frozenset[Path]:
+    if folder is None:
+        return frozenset()
+    own = draft.current()
+    return frozenset(example.path for example in split(folder, own.val_fraction, own.seed).val)
+
+
+def _table(listed: list[Picture], validating: frozenset[Path], seen: dict[str, Any] | None) -> pd.DataFrame:
+    facts = seen["facts"] if seen else {}
+    with ThreadPoolExecutor() as threads:
+        urls = list(threads.map(_url, [picture.path for picture in listed]))
+    rows = []
+    for picture, url in zip(listed, urls, strict=True):
+        width, height, problem = facts.get(str(picture.path), (0, 0, None))
+        rows.append(
+            {
+                "Picture": url,
+                "Name": picture.name,
+                "Class": picture.label,
+                "Used for": "validation" if picture.path in validating else "training",
+                "Size": f"{width} × {height}" if width else "",
+                "Problem": problem or "",
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table if table["Problem"].any() else table.drop(columns="Problem")
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _url(path: Path) -> str:
+    """A thumbnail as a data URL."""
+    file = BytesIO()
+    thumbnail(path, SIDE).save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

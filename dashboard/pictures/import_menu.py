@@ -1,0 +1,199 @@
+"""The ways in: an archive, files or a folder, the camera, a folder of the server, public data sets."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import streamlit as st
+
+from core import home
+from core.data import datasets
+from core.data.scan import read_image_folder
+from core.errors import ThawError
+from core.events import Progress
+from core.intake import archive
+from core.intake.archive import Incoming, Member
+from core.intake.importer import create_dataset, extend_dataset
+from core.intake.public import PUBLIC_SETS
+from core.jobs import task
+from core.jobs.kinds import UPLOADS
+from core.settings import settings
+from dashboard import draft, job_progress, picture_sets
+from dashboard.allowed_folders import allowed_folders, require_allowed
+from dashboard.components.webcam import webcam
+from dashboard.text import plain, say
+
+
+def show_import_menu() -> None:
+    """One way at a time."""
+    ways: dict[str, Callable[[], None]] = {
+        "Archive": _archive,
+        "Files": _files,
+        "Camera": lambda: camera_import(_into()),
+        "Folder": server_folder,
+        "Public": public_sets,
+    }
+    way = st.segmented_control(
+        "Bring your own pictures", list(ways), default="Archive", key="data.way", required=True, width="stretch"
+    )
+    ways[way]()
+
+
+def _archive() -> None:
+    uploaded = st.file_uploader(
+        "A zip or tar of class folders", key=_fresh("archive"), help="With or without train/ and val/ in it."
+    )
+    if uploaded is not None:
+        folder = task.new()
+        (folder / UPLOADS).mkdir()
+        (folder / UPLOADS / "archive").write_bytes(uploaded.getbuffer())
+        title = uploaded.name
+        arguments = {"name": title.split(".")[0] or "Pictures", "source": f"the archive {title}", "title": title}
+        _begin(task.start(folder, "archive", **arguments), "archive")
+    allowed = settings()
+    st.caption(
+        f"Limits: {allowed.max_archive_mb:,} MB, {allowed.max_files:,} files, {allowed.max_unpacked_mb:,} MB unpacked; "
+        f"{allowed.max_file_mb} MB, {allowed.max_megapixels} megapixels, {allowed.max_side:,} pixels a side for each "
+        "picture; "
+        f"{allowed.max_classes:,} classes. The README says how to change them."
+    )
+
+
+def _files() -> None:
+    into = _into()
+    kinds = ["Pictures", "Whole folder"]
+    kind = st.segmented_control("What", kinds, default="Pictures", key="data.kind", required=True)
+    label = ""
+    if kind == "Pictures":
+        label = st.text_input("Class of these pictures", key="data.label", max_chars=settings().max_name).strip()
+    uploaded = st.file_uploader(
+        "Pictures of one class" if kind == "Pictures" else "A folder that holds one folder per class",
+        accept_multiple_files=True if kind == "Pictures" else "directory",
+        key=_fresh("files"),
+    )
+    ready = bool(uploaded) and (kind != "Pictures" or bool(label))
+    if st.button("Add them", type="primary", disabled=not ready, key="data.add", width="stretch"):
+        folder = task.new()
+        above = f"{as_folder(label)}/" if label else ""
+        archive.store_upload(folder / UPLOADS, ((f"{above}{one.name}", one.getvalue()) for one in uploaded))
+        name = label or uploaded[0].name.split("/")[0] or "Pictures"
+        _begin(task.start(folder, "files", name=name, source="uploaded", into=into), "files")
+    if uploaded and not ready:
+        st.caption("Say which class they are of.")
+
+
+def _into() -> str | None:
+    """Which data set gets the pictures; None for a new one."""
+    chosen = draft.current().data
+    own = picture_sets.data_set(chosen)
+    if own is None or own.root is not None:
+        return None
+    new = st.segmented_control("Add to", ["these", "new ones"], default="these", key=f"into-{chosen}", required=True)
+    return chosen if new == "these" else None
+
+
+def _fresh(kind: str) -> str:
+    """The key of an uploader, another one once its files were taken."""
+    return f"data.{kind}.{st.session_state.get(f'data.{kind}', 0)}"
+
+
+def _begin(name: str, kind: str) -> None:
+    """Follow an import, and empty the uploader that its files came from."""
+    st.session_state[f"data.{kind}"] = st.session_state.get(f"data.{kind}", 0) + 1
+    job_progress.follow(name)
+    st.rerun()
+
+
+BURST, EVERY = 10, 0.2
+"""Pictures of a press, and seconds between two of them: time to turn the thing a little."""
+
+
+def camera_import(into: str | None) -> None:
+    """A class's name and the camera; every burst goes into the data set `into`, or into a new one."""
+    label = st.text_input("Class that the camera sees", key="data.seen", max_chars=settings().max_name).strip()
+    taken = webcam(key="data.camera", pictures=BURST, every=EVERY, disabled=not label)
+    if not label:
+        st.caption("Name a class, such as “cup”; then hold it before the camera.")
+    elif taken:
+        take_in(burst(label, taken), into)
+
+
+def burst(label: str, taken: list[bytes]) -> Iterator[Incoming]:
+    """The pictures of a press, as members of the class."""
+    at = time.strftime("%H.%M.%S")
+    for number, content in enumerate(taken, start=1):
+        yield Member(f"{as_folder(label)}/{at}-{number}.jpg", lambda content=content: content, 1.0)  # type: ignore[misc]
+
+
+def as_folder(label: str) -> str:
+    """A class's name as one part of a path: a slash becomes a sign that looks like one."""
+    return label.replace("/", "\N{DIVISION SLASH}")
+
+
+def take_in(incoming: Iterator[Incoming], into: str | None) -> None:
+    """Take pictures in here and now: a burst is small."""
+    if into:
+        job = extend_dataset(datasets.read_dataset(Path(into)), incoming)
+    else:
+        job = create_dataset(home.data_folder(), "Camera", "taken with the camera", incoming)
+    try:
+        job_progress.choose_dataset(str(finished(job).folder))
+    except ThawError as error:
+        say("error", str(error))
+        return
+    st.rerun()
+
+
+def finished(job: Generator[Progress, None, datasets.DataSet]) -> datasets.DataSet:
+    """What the job returns."""
+    while True:
+        try:
+            next(job)
+        except StopIteration as end:
+            made: datasets.DataSet = end.value
+            return made
+
+
+PER_CLASS = 100
+
+
+def server_folder() -> None:
+    """A folder, used where it is, or an archive, below what the server allows."""
+    if not allowed_folders():
+        st.caption("Whoever starts Thaw can allow folders of this computer: THAW_DATA_ROOTS=/path/to/pictures")
+        return
+    st.caption(plain(f"Below {' or '.join(str(root) for root in allowed_folders())}"))
+    given = st.text_input("Folder, or zip or tar archive", key="data.path", placeholder=str(allowed_folders()[0]))
+    if not st.button("Use it", type="primary", disabled=not given, key="data.use", width="stretch"):
+        return
+    path = allowed_folders()[0] / given
+    try:
+        require_allowed(path)
+        if path.is_file():
+            arguments = {"name": path.name.split(".")[0], "source": str(path), "file": str(path)}
+            job_progress.follow(task.start(task.new(), "archive", **arguments))
+            st.rerun()
+        read_image_folder(path)
+        job_progress.choose_dataset(str(datasets.link_folder(home.data_folder(), path.name, path).folder))
+    except ThawError as error:
+        say("error", str(error))
+        return
+    st.rerun()
+
+
+def public_sets() -> None:
+    """One of torchvision's data sets, downloaded."""
+    name = st.selectbox(
+        "torchvision's data sets", list(PUBLIC_SETS), format_func=lambda key: PUBLIC_SETS[key].title, key="data.known"
+    )
+    chosen = PUBLIC_SETS[name]
+    st.caption(
+        f"{chosen.about}. {chosen.pictures:,} pictures in {chosen.classes} classes; {chosen.megabytes:,} MB to "
+        f"download. Licence: {chosen.licence}."
+    )
+    per_class = st.number_input(
+        "Pictures of each class", 0, value=PER_CLASS, step=50, key="data.per", help="At the most; 0 takes all."
+    )
+    if st.button("Download", type="primary", icon=":material/download:", key="data.get", width="stretch"):
+        job_progress.follow(task.start(task.new(), "known", name=name, per_class=per_class or None))
+        st.rerun()

@@ -1,0 +1,80 @@
+"""What to see to before training, each with a remedy that is one click away."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core import home
+from core.data import datasets
+from core.data.scan import Scan
+from dashboard import draft, job_progress, picture_sets
+
+BY_ITSELF = 5_000
+"""Pictures that are looked at without being asked for."""
+
+
+def inspection(found: Scan) -> dict[str, Any] | None:
+    """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
+    own = draft.current()
+    path, fraction, seed = own.data_path(), own.val_fraction, own.seed
+    ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
+    seen: dict[str, Any] | None = job_progress.result(
+        f"i{picture_sets.digest(path, fraction, seed, about(found))}",
+        "inspect",
+        len(found.pictures) <= BY_ITSELF,
+        ask,
+        lambda: {"data": path, "val_fraction": fraction, "seed": seed},
+    )
+    return seen
+
+
+def about(found: Scan) -> list[tuple[str, str, str]]:
+    """What tells one state of a data set from another."""
+    return [(picture.file, picture.label, picture.part) for picture in found.pictures]
+
+
+def show_issues(found: Scan, seen: dict[str, Any]) -> None:
+    """A row for each remark; nothing to see to is said too."""
+    if not seen["remarks"]:
+        st.caption(":material/check_circle: No damaged pictures, no copies, enough of every class.")
+    if seen["facts"]:
+        st.caption(sizes([(width, height) for width, height, problem in seen["facts"].values() if not problem]))
+    for number, remark in enumerate(seen["remarks"]):
+        with st.container(border=True, gap="small"):
+            st.text(remark["text"])
+            with st.container(horizontal=True, gap="small"):
+                if remark["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
+                    st.session_state["data.only"] = (remark["text"], frozenset(remark["pictures"]))
+                if st.button(remark["remedy"], icon=":material/healing:", key=f"mend-{number}"):
+                    paths = set(remark["leave_out"])
+                    leave_out(picture.file for picture in found.pictures if str(picture.path) in paths)
+
+
+def sizes(known: list[tuple[int, int]]) -> str:
+    """How large pictures are, in a sentence: the smallest, the one in the middle, the largest."""
+    ordered = sorted(known, key=lambda size: size[0] * size[1])
+    if not ordered:
+        return ""
+    smallest, middle, largest = (f"{w:,} × {h:,}" for w, h in (ordered[0], ordered[len(ordered) // 2], ordered[-1]))
+    if smallest == largest:
+        return f"All are {smallest} pixels."
+    return f"Sizes: {smallest} to {largest} pixels, {middle} in the middle."
+
+
+def leave_out(chosen: Iterable[str]) -> None:
+    """Take pictures out of the data set, which is made one where it is only a folder so far."""
+    datasets.leave_out(own_folder(), chosen)
+    st.session_state.pop("data.only", None)
+    st.rerun()
+
+
+def own_folder() -> Path:
+    """The data set whose record takes the changes; a sample or a folder is adopted first, its files as they are."""
+    own = draft.current()
+    folder = Path(own.data_path())
+    if not datasets.is_dataset(folder):
+        name = picture_sets.SAMPLES.get(str(folder), folder.name).split(":")[0]
+        own.data = str(datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder)
+    return Path(own.data_path())

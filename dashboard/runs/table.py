@@ -1,0 +1,106 @@
+"""Runs as tables: which ones to list, the list, and its CSV."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core.jobs.run import Run
+from core.recipe import flat_settings
+from dashboard.text import backbone_of, describe_recipe, optimizer_of, penalties_of, trainable_of
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """`words` must all occur somewhere in a run's description; empty sets and False let everything pass."""
+
+    words: tuple[str, ...] = ()
+    states: frozenset[str] = frozenset()
+    backbones: frozenset[str] = frozenset()
+    starred: bool = False
+
+
+def run_filters(runs: list[Run]) -> Wanted:
+    """The row of widgets above the table."""
+    search, state, backbone, star = st.columns([3, 3, 3, 1], vertical_alignment="bottom")
+    words = search.text_input(
+        "Search", placeholder="name, note, tag, pictures, block …", key="runs.search", icon=":material/search:"
+    )
+    states = state.multiselect("Status", list(STATUS), format_func=STATUS.__getitem__, key="runs.status")
+    backbones = backbone.multiselect("Backbone", sorted({backbone_of(run.recipe) for run in runs}), key="runs.backbone")
+    starred = star.toggle("Starred", key="runs.starred")
+    return Wanted(tuple(words.lower().split()), frozenset(states), frozenset(backbones), starred)
+
+
+def passes(run: Run, wanted: Wanted) -> bool:
+    """Whether a run is to be listed."""
+    text = " ".join([describe_recipe(run.recipe), run.status, run.name, run.note, *run.tags, f"#{run.id}"]).lower()
+    return (
+        all(word in text for word in wanted.words)
+        and (not wanted.states or run.status in wanted.states)
+        and (not wanted.backbones or backbone_of(run.recipe) in wanted.backbones)
+        and (run.starred or not wanted.starred)
+    )
+
+
+STATUS = {
+    "queued": "○ queued",
+    "running": "▶ running",
+    "paused": "❚❚ paused",
+    "finished": "✔ finished",
+    "failed": "✖ failed",
+    "stopped": "■ stopped",
+}
+
+
+def to_table(runs: list[Run]) -> pd.DataFrame:
+    """A row for each run, as the page shows it."""
+    return pd.DataFrame([_row(run) for run in runs])
+
+
+def _row(run: Run) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "★": "★" if run.starred else "",
+        "Status": STATUS[run.status],
+        "Name": run.name,
+        "Pictures": Path(run.recipe.data).name,
+        "Backbone": backbone_of(run.recipe),
+        "Trainable": trainable_of(run.recipe),
+        "Optimizer": optimizer_of(run.recipe),
+        "Penalties": penalties_of(run.recipe) or "–",
+        "Epochs": run.recipe.epochs,
+        "accuracy": None if run.best_accuracy is None else 100 * run.best_accuracy,
+        "seconds": run.seconds,
+        "created": run.created,
+        "Tags": list(run.tags),
+    }
+
+
+def to_csv(runs: list[Run]) -> bytes:
+    """A row for each run with all that the store knows of it, every setting a column; UTF-8 as Excel wants it."""
+    text: str = pd.DataFrame([_full_row(run) for run in runs]).to_csv(index=False)
+    return text.encode("utf-8-sig")
+
+
+def _full_row(run: Run) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "status": run.status,
+        "name": _harmless(run.name),
+        "note": _harmless(run.note),
+        "tags": _harmless(" ".join(run.tags)),
+        "starred": run.starred,
+        "created": run.created.isoformat() + "Z",
+        "seconds": run.seconds,
+        "best_epoch": run.best_epoch,
+        "best_accuracy": run.best_accuracy,
+        "message": run.message,
+        **{name: _harmless(value) for name, value in flat_settings(run.recipe).items()},
+    }
+
+
+def _harmless(value: object) -> object:
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV injection")."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

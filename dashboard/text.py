@@ -1,0 +1,97 @@
+"""Small pieces that several views use: text that stays text, and numbers as people read them."""
+
+import re
+from typing import Literal
+
+import streamlit as st
+
+from core.backbones import catalogue
+from core.recipe import Recipe
+from dashboard.picture_sets import name_of
+
+JOINER = "\N{WORD JOINER}"
+"""A character without width."""
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def plain(text: str) -> str:
+    """`text` for a Streamlit command that would read it as Markdown: every character stands for itself.
+
+    A backslash keeps punctuation literal (CommonMark 2.4). But Streamlit makes icons of ":material/home:", arrows of
+    "->" and links of addresses only after backslashes are gone, so a character without width follows as well. Line
+    breaks become spaces.
+    """
+    return _PUNCTUATION.sub(rf"\\\1{JOINER}", " ".join(text.split()))
+
+
+_SIGNS = {"error": ":red[:material/error:]", "notice": ":blue[:material/info:]"}
+
+
+def say(kind: Literal["error", "notice"], text: str) -> None:
+    """A framed sentence that may hold names and paths: shown, and copied, exactly as it is."""
+    with st.container(border=True, horizontal=True, gap="small"):
+        st.markdown(_SIGNS[kind], width="content")
+        st.text(text, width="stretch")
+
+
+def run_number(text: str) -> int | None:
+    """The run that a word of the address names; None for anything that no run's number can be."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def short(count: int) -> str:
+    """A count in three digits: 6,405 → "6.4 k", 2223872 → "2.2 M"."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        value = count / size
+        if value >= 0.9995:
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
+    return str(count)
+
+
+def byte_size(count: int) -> str:
+    """Bytes in three digits at the most: 798720 → "799 kB", 2048000 → "2.0 MB"."""
+    return f"{short(count)}B" if count >= 1000 else f"{count} B"
+
+
+def percent(share: float | None) -> str:
+    """0.8333 → "83.3 %"; a dash where there is none."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "8 s", "3 min 20 s", "1 h 5 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def backbone_of(recipe: Recipe) -> str:
+    """The backbone's title, and whether it starts from nothing: "ResNet-18 from scratch"."""
+    return catalogue.get(recipe.backbone).title + (" from scratch" if recipe.weights == "random" else "")
+
+
+def trainable_of(recipe: Recipe) -> str:
+    """What is trained, in the recipe's own words: "stage7, conv, head"."""
+    return recipe.trainable if isinstance(recipe.trainable, str) else ", ".join(recipe.trainable)
+
+
+def optimizer_of(recipe: Recipe) -> str:
+    """The optimizer with its learning rate: "Adam 0.001"."""
+    return f"{'Adam' if recipe.optimizer.name == 'adam' else 'SGD'} {recipe.optimizer.lr:g}"
+
+
+def penalties_of(recipe: Recipe) -> str:
+    """The penalties that are on: "L1 0.0001, L2 0.001"; empty when none is."""
+    return ", ".join(f"{name.upper()} {factor:g}" for name, factor in recipe.penalties if factor)
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """A recipe in a line: "MobileNetV2 · head · Adam 0.001 · L2 0.0001 · 10 epochs · stamps"."""
+    penalties = [penalties_of(recipe)] if penalties_of(recipe) else []
+    varied = [f"variation {recipe.augment}"] if recipe.augment != "none" else []
+    epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
+    what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]
+    return " · ".join([*what, name_of(recipe.data)])

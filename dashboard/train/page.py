@@ -1,0 +1,110 @@
+"""The main page: pictures, network, optimizer, Train, and the run as it goes."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.errors import BadData, BadRecipe, Fault, UnknownRun
+from core.jobs.launch import ensure_workers
+from core.jobs.recover import ensure_progress
+from core.recipe import Recipe
+from core.training.validate import check
+from dashboard import draft, picture_choice
+from dashboard.allowed_folders import require_allowed
+from dashboard.field_labels import in_words
+from dashboard.services import store
+from dashboard.text import run_number, say
+from dashboard.train import network, recipe_form, run_view
+from dashboard.train.cost_hint import cost_hint
+
+DOUBLE_CLICK = 1.5
+"""Seconds within which a second press with the same settings counts as the first one's double click."""
+
+
+def main() -> None:
+    """Sidebar: the recipe. Main column: what goes in, the network, and what comes out."""
+    is_new = draft.is_new()
+    shown = opened_run()
+    with st.sidebar:
+        picture_choice.choose_pictures()
+        recipe_form.backbone_controls()
+        recipe_form.optimizer_controls()
+        recipe_form.schedule_controls()
+    folder = picture_choice.show_pictures()
+    classes = len(folder.classes) if folder else 0
+    network.show_network(classes)
+    recipe, faults = checked(draft.current().settings())
+    button, counts = st.columns([1, 3], vertical_alignment="center")
+    pressed = button.button(
+        "Train", type="primary", icon=":material/play_arrow:", disabled=recipe is None, key="train", width="stretch"
+    )
+    with counts:
+        if folder:
+            network.show_counts(classes)
+        if recipe and folder:
+            st.caption(cost_hint(recipe, pictures=sum(folder.counts())))
+    for fault in faults:
+        say("error", in_words(fault))
+    if pressed and recipe and not is_double_click(recipe):
+        shown = store().queue(recipe)
+        ensure_progress(store())
+        remember(shown)
+    if shown is None and faults:
+        st.info("Mend what is said above; then the curves grow here.", icon=":material/show_chart:")
+    elif shown is None:
+        st.info("Press **Train**: the curves of loss and accuracy grow here.", icon=":material/show_chart:")
+    else:
+        run_view.show_run(shown)
+    if is_new:
+        ensure_workers()  # A worker loads torch while the person looks around.
+
+
+def opened_run() -> int | None:
+    """The run that the address names, or else the last one that this session has shown.
+
+    A run that this session has not shown before brings its settings along: the network above the curves is its own.
+    """
+    last: int | None = st.session_state.get("shown run")
+    named = run_number(st.query_params.get("run", ""))
+    shown = last if named is None else named
+    if shown is None:
+        return None
+    if shown != last:
+        with suppress(UnknownRun):  # The live view says so.
+            draft.take_over(store().run(shown).recipe)
+    remember(shown)
+    return shown
+
+
+def remember(run: int) -> None:
+    """Show `run` from now on, also after a reload, and after a look at another page."""
+    st.session_state["shown run"] = run
+    st.query_params["run"] = str(run)
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def checked(settings: dict[str, Any]) -> tuple[Recipe | None, tuple[Fault, ...]]:
+    """The recipe, or its faults, as of the last few seconds."""
+    try:
+        require_allowed(Path(settings["data"]))
+        return check(settings), ()
+    except BadData as error:
+        return None, (Fault("data", settings["data"], error.message),)
+    except BadRecipe as error:
+        return None, error.faults
+
+
+def is_double_click(recipe: Recipe) -> bool:
+    """Whether this press repeats one that was just acted on."""
+    last = st.session_state.get("last_press")
+    now = time.monotonic()
+    if last and last[0] == recipe and now - last[1] < DOUBLE_CLICK:
+        return True
+    st.session_state["last_press"] = (recipe, now)
+    return False
+
+
+main()

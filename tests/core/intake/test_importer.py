@@ -1,0 +1,186 @@
+"""Data sets on the shelf: they come whole or not at all, and people's changes touch no file."""
+
+import json
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from core.data import datasets
+from core.data.scan import read_image_folder, scan
+from core.errors import BadData
+from core.intake import importer
+from core.intake.archive import Incoming, Member
+from core.intake.importer import STAGING, create_dataset, extend_dataset, sweep_staging
+from tests.conftest import MakeFolder, result_of
+from tests.core.intake.bad_archives import GOOD, picture, zipped
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    return tmp_path / "shelf"
+
+
+@pytest.fixture
+def data(shelf: Path, tmp_path: Path) -> datasets.DataSet:
+    """GOOD's pictures."""
+    path = zipped(tmp_path / "data.zip", GOOD)
+    return result_of(create_dataset(shelf, "Fine <b>things</b>", "my desk", importer.archive_members(path)))
+
+
+def incoming(*names: str) -> Iterator[Incoming]:
+    for number, name in enumerate(names):
+        yield Member(name, lambda number=number: picture(seed=100 + number), 1.0)  # type: ignore[misc]
+
+
+def files(data: datasets.DataSet, label: str) -> list[str]:
+    return [found.file for found in scan(data.folder).pictures if found.label == label]
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_a_data_set_is_looked_at_like_a_folder(data: datasets.DataSet, shelf: Path) -> None:
+    folder = read_image_folder(data.folder)
+    assert (folder.classes, folder.counts()) == (("a", "bb"), (2, 2))
+    assert [one.name for one in datasets.list_datasets(shelf)] == ["Fine <b>things</b>"]
+    assert datasets.read_dataset(data.folder) == data
+
+
+def test_names_on_the_disk_are_our_own(data: datasets.DataSet) -> None:
+    assert data.folder.name.startswith("fine-b-things-b-")
+    kept = [taken.file for taken in datasets.read_index(data.folder)]
+    assert kept == [f"0000/00000{n}.png" for n in range(4)]
+
+
+def test_a_second_one_of_the_same_name_is_numbered(data: datasets.DataSet, shelf: Path) -> None:
+    again = result_of(create_dataset(shelf, data.name, "", incoming("a/1.png", "b/1.png")))
+    assert again.name == "Fine <b>things</b> 2"
+
+
+def test_many_may_come_in_at_once_under_one_name(shelf: Path) -> None:
+    def bring_in(_number: int) -> str:
+        return result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png"))).name
+
+    with ThreadPoolExecutor(8) as threads:
+        names = sorted(threads.map(bring_in, range(8)))
+    assert names == ["mine", *(f"mine {number}" for number in range(2, 9))]
+    assert {read_image_folder(one.folder).counts() for one in datasets.list_datasets(shelf)} == {(1, 1)}
+
+
+def test_an_import_that_is_left_leaves_nothing_behind(shelf: Path, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "data.zip", {f"a/{n}.png": picture(seed=n) for n in range(40)})
+    job: Generator[object, None, datasets.DataSet] = create_dataset(shelf, "mine", "", importer.archive_members(path))
+    for _ in range(5):
+        next(job)
+    assert list(shelf.rglob("*.png"))
+    job.close()
+    assert list(shelf.iterdir()) == []
+
+
+def test_a_full_disk_in_mid_import_leaves_nothing_behind(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path / "data.zip", GOOD)
+    write, written = Path.write_bytes, []
+
+    def write_some(self: Path, content: bytes) -> int:
+        written.append(self)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_some)
+    with pytest.raises(OSError, match="No space left"):
+        result_of(create_dataset(shelf, "mine", "", importer.archive_members(path)))
+    assert list(shelf.iterdir()) == []
+
+
+def test_pictures_are_added_to_classes_old_and_new(data: datasets.DataSet) -> None:
+    extended = result_of(extend_dataset(data, incoming("a/9.png", "cc/1.png", "cc/notes.txt")))
+    folder = read_image_folder(data.folder)
+    assert (folder.classes, folder.counts()) == (("a", "bb", "cc"), (3, 2, 1))
+    assert [one.name for one in extended.skipped] == ["cc/notes.txt"]
+    with pytest.raises(BadData, match=r"No picture in it can be used.*notes\.txt"):
+        result_of(extend_dataset(data, incoming("cc/notes.txt")))
+    assert read_image_folder(data.folder).counts() == (3, 2, 1)
+
+
+def test_changes_touch_no_picture(data: datasets.DataSet) -> None:
+    before = everything_in(data.folder / datasets.PICTURES)
+    first, second = files(data, "a")
+    datasets.leave_out(data.folder, [first])
+    datasets.relabel(data.folder, [second], "new")
+    found = scan(data.folder)
+    assert [picture.file for picture in found.removed] == [first]
+    assert [(p.label, p.name) for p in found.pictures] == [("bb", "bb/1.png"), ("bb", "bb/2.png"), ("new", "a/2.png")]
+    datasets.bring_back(data.folder, [first])
+    assert files(data, "a") == [first]
+    assert everything_in(data.folder / datasets.PICTURES) == before
+
+
+def test_a_folder_is_used_where_it_is_and_never_changed(shelf: Path, make_folder: MakeFolder) -> None:
+    root = make_folder(a=3, b=3)
+    before = everything_in(root)
+    data = datasets.link_folder(shelf, "in place", root)
+    datasets.leave_out(data.folder, ["a/0.png"])
+    assert read_image_folder(data.folder).counts() == (2, 3)
+    (root / "b" / "9.png").write_bytes(picture())
+    assert read_image_folder(data.folder).counts() == (2, 4)
+    datasets.delete_dataset(data, keep_record=False)
+    assert datasets.list_datasets(shelf) == []
+    assert everything_in(root).items() >= before.items()
+
+
+def test_a_split_of_its_own_can_be_drawn_anew(shelf: Path) -> None:
+    names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in ("a", "b") for n in range(2)]
+    data = result_of(create_dataset(shelf, "mine", "", incoming(*names)))
+    assert read_image_folder(data.folder).val is not None
+    datasets.set_draw_split(data.folder, True)
+    folder = read_image_folder(data.folder)
+    assert folder.val is None
+    assert folder.counts() == (4, 4)
+
+
+def test_what_runs_refer_to_is_kept_as_a_record(data: datasets.DataSet, shelf: Path) -> None:
+    datasets.delete_dataset(data, keep_record=True)
+    assert datasets.list_datasets(shelf) == []
+    assert datasets.read_dataset(data.folder).name == data.name
+    assert not (data.folder / datasets.PICTURES).exists()
+    with pytest.raises(BadData, match="The pictures of Fine <b>things</b> were deleted"):
+        read_image_folder(data.folder)
+
+
+def test_a_name_and_a_note_can_be_changed(data: datasets.DataSet) -> None:
+    datasets.rename_dataset(data, "other", "elsewhere")
+    assert (datasets.read_dataset(data.folder).name, datasets.read_dataset(data.folder).source) == (
+        "other",
+        "elsewhere",
+    )
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"name": 1}'])
+@pytest.mark.parametrize("file", [datasets.RECORD, datasets.INDEX])
+def test_a_damaged_record_is_said(data: datasets.DataSet, file: str, damage: str) -> None:
+    (data.folder / file).write_text(damage, encoding="utf-8")
+    with pytest.raises(BadData, match="import the pictures again"):
+        read_image_folder(data.folder)
+
+
+def test_what_a_killed_import_left_is_swept_out(shelf: Path, data: datasets.DataSet) -> None:
+    (shelf / f"{STAGING}x").mkdir()
+    (data.folder / f"{STAGING}x").mkdir()
+    sweep_staging(shelf, older_than=60)
+    assert (shelf / f"{STAGING}x").exists()
+    sweep_staging(shelf, older_than=-1)
+    assert not (shelf / f"{STAGING}x").exists()
+    assert not (data.folder / f"{STAGING}x").exists()
+    assert json.loads((data.folder / datasets.RECORD).read_bytes())["name"] == data.name
+
+
+def test_a_class_of_its_own_for_every_spelling_that_is_seen(shelf: Path) -> None:
+    data = result_of(create_dataset(shelf, "mine", "", incoming("Cats/1.png", "cats/2.png")))
+    assert set(read_image_folder(data.folder).classes) == {"Cats", "cats"}
+    assert len(data.notices) == 2

@@ -1,0 +1,52 @@
+"""Worker processes that tests start and kill: torch is loaded once, in the process that they are forked from."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["core.jobs.drive"])
+
+
+def work(thaw_home: str, memory: int | None) -> None:
+    """A worker that writes after every step, so that a kill finds it in the middle of a write more often than not.
+
+    `memory` is how many bytes it may have beyond what it has at its start.
+    """
+    os.environ["THAW_HOME"] = thaw_home
+    from core.jobs import drive, worker
+    from core.jobs.store import open_store
+    from core.training import loop
+
+    if memory is not None:
+        limit_memory(memory)
+    drive.FLUSH_EVERY = loop.AFTER_EPOCHS = loop.AMID_EPOCHS = 0.0
+    os.environ["THAW_WORKER_IDLE"] = "0"
+    worker.serve(open_store())
+
+
+def limit_memory(more: int) -> None:
+    """Let this process have at most so many bytes more than now."""
+    import resource
+
+    import psutil
+
+    limit = psutil.Process().memory_info().vms + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def start(thaw_home: Path, memory: int | None = None) -> multiprocessing.context.ForkServerProcess:
+    """A worker, running."""
+    process = FORKED.Process(target=work, args=(str(thaw_home), memory))
+    process.start()
+    return process
+
+
+def work_for(thaw_home: Path, seconds: float) -> bool:
+    """Start a worker, and kill it after so many seconds. Whether it had ended by itself before."""
+    process = start(thaw_home)
+    process.join(seconds)
+    ended = not process.is_alive()
+    process.kill()
+    process.join()
+    return ended

@@ -1,0 +1,257 @@
+"""A claimed run from start to end: what the store holds afterwards, whatever happened."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core import home
+from core.errors import JobFailed
+from core.events import EpochEnded, FeaturesReady, Notice, RunFinished, RunStarted, RunStopped, StepEnded
+from core.jobs.drive import execute
+from core.jobs.launch import ensure_workers, process_id
+from core.jobs.recover import AGAIN, requeue_lost_runs
+from core.jobs.run import Run
+from core.jobs.store import Store, open_store
+from core.recipe import read_toml
+from tests.conftest import MakeFolder, small_recipe
+
+
+@pytest.fixture
+def store() -> Store:
+    return open_store()
+
+
+def claimed(store: Store, data: Path, **settings: Any) -> Run:
+    return store.start(small_recipe(data, **settings), process_id())
+
+
+def wait_until_ended(store: Store, run: int, seconds: float = 60) -> Run:
+    """Polls the store, as the dashboard does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not (row := store.run(run)).live:
+            return row
+        psutil.wait_procs(psutil.Process().children(), timeout=0.1)
+    raise AssertionError(f"run {run} is still {store.run(run).status}")
+
+
+def test_a_finished_run_is_all_in_the_store(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8))
+    happened = list(execute(store, run))
+    ended = store.run(run.id)
+    assert (ended.status, ended.message, ended.progress) == ("finished", None, None)
+    said = [event for event in happened if isinstance(event, StepEnded)]
+    kept_steps = store.steps(run.id)
+    assert kept_steps[:, 0].tolist() == [event.step for event in said]
+    assert kept_steps[:, 3].tolist() == [event.metrics.loss for event in said]
+    kept = [event for _, event in store.events(run.id)]
+    assert [type(event) for event in kept[:2]] == [FeaturesReady, RunStarted]
+    assert isinstance(kept[-1], RunFinished)
+    assert [e for e in kept if isinstance(e, EpochEnded)] == [e for e in happened if isinstance(e, EpochEnded)]
+    assert home.weights_file(run.id).is_file()
+    assert read_toml(home.run_folder(run.id) / "recipe.toml")["backbone"] == "resnet18"
+
+
+def test_a_stop_request_ends_the_run_and_keeps_its_weights(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8), epochs=500)
+    happened = []
+    for event in execute(store, run):
+        happened.append(event)
+        if isinstance(event, StepEnded) and event.step == 1:
+            store.request_stop(run.id)
+    assert isinstance(happened[-1], RunStopped)
+    assert store.run(run.id).status == "stopped"
+    assert home.weights_file(run.id).is_file()
+
+
+def test_a_failure_leaves_a_sentence_and_apart_a_traceback(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data)
+    (data / "a" / "3.png").write_bytes(b"")
+    with pytest.raises(JobFailed, match=r"3\.png is not a picture"):
+        list(execute(store, run))
+    ended = store.run(run.id)
+    assert ended.status == "failed"
+    assert ended.message is not None
+    assert ended.message.endswith("remove it, or save it again as JPEG or PNG.")
+    assert "Traceback" not in ended.message
+    assert ended.traceback is not None
+    assert "BadImage" in ended.traceback
+
+
+def test_a_diverged_run_says_so(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8), trainable="all", optimizer={"lr": 1e30})
+    with pytest.raises(JobFailed, match="Training diverged"):
+        list(execute(store, run))
+    assert store.run(run.id).status == "failed"
+    assert home.weights_file(run.id).is_file()
+
+
+def test_a_folder_that_went_away_is_a_failure_with_its_name(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data)
+    data.rename(data.with_name("elsewhere"))
+    with pytest.raises(JobFailed, match="pictures is not a folder"):
+        list(execute(store, run))
+    assert store.run(run.id).status == "failed"
+
+
+def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=6, b=6)
+    good = store.queue(small_recipe(data, epochs=1))
+    bad = store.queue(small_recipe(data.with_name("missing"), epochs=1))
+    last = store.queue(small_recipe(data, epochs=1))
+    ensure_workers()
+    assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
+    log = (home.thaw_home() / "worker.log").read_text(encoding="utf-8")
+    assert f"run {last}: run_finished" in log
+
+
+def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
+    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
+    ensure_workers()
+    deadline = time.monotonic() + 60
+    while not len(store.steps(run)) and time.monotonic() < deadline:
+        psutil.wait_procs(psutil.Process().children(), timeout=0.1)
+    worker = store.run(run).worker
+    assert worker is not None
+    pid = int(worker.split("/")[1])
+    assert requeue_lost_runs(store) == []
+    psutil.Process(pid).kill()
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    (line,) = requeue_lost_runs(store)
+    assert f"run {run}: its worker {worker} is gone; taken up again, 1 of 3 times" in line
+    assert (store.run(run).status, store.run(run).losses) == ("queued", 1)
+    assert Notice(AGAIN) in [event for _, event in store.events(run)]
+
+
+def test_an_old_process_with_the_same_number_is_not_the_worker_unless_it_is_heard(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = store.queue(small_recipe(make_folder(a=2, b=2)))
+    host, pid, _started = process_id().rsplit("/", 2)
+    worker = f"{host}/{pid}/1"
+    store.claim(worker)
+    assert requeue_lost_runs(store) == []  # A clock that was set looks the same at first.
+    monkeypatch.setattr("core.jobs.recover.SILENCE", 0.0)
+    store.beat(run, worker)
+    assert requeue_lost_runs(store) == []
+    assert len(requeue_lost_runs(store)) == 1
+    assert store.run(run).status == "queued"
+
+
+def test_a_silent_worker_on_another_machine_is_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = store.queue(small_recipe(Path("pictures")))
+    store.claim("elsewhere/1/1")
+    assert requeue_lost_runs(store) == []
+    monkeypatch.setattr("core.jobs.recover.SILENCE", 0.0)
+    store.beat(run, "elsewhere/1/1")
+    assert requeue_lost_runs(store) == []
+    assert len(requeue_lost_runs(store)) == 1
+    assert store.run(run).status == "queued"
+
+
+@pytest.mark.parametrize(("wish", "status"), [("stop", "stopped"), ("pause", "paused")])
+def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -> None:
+    run = store.queue(small_recipe(Path("pictures")))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    store.claim(f"{platform.node()}/{gone.pid}/1")
+    getattr(store, f"request_{wish}")(run)
+    requeue_lost_runs(store)
+    assert store.run(run).status == status
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_stops_the_command_line_after_the_batch(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'data = "{make_folder(a=8, b=8).as_posix()}"\n', encoding="utf-8")
+    small = ["backbone=resnet18", "weights=random", "image_size=32", "epochs=5000", "batch_size=4"]
+    changes = [word for change in small for word in ("--set", change)]
+    command = [sys.executable, "-m", "core", "train", str(recipe), "--json", *changes]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        next(line for line in lines if '"step_ended"' in line)
+        os.kill(process.pid, signal.SIGINT)
+        *_, last = lines
+    assert process.returncode == 0
+    assert '"event": "run_stopped"' in last
+    assert store.runs()[0].status == "stopped"
+
+
+def test_a_worker_waits_for_the_next_run_with_torch_loaded(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THAW_WORKER_IDLE", "60")
+    recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
+    first = store.queue(recipe)
+    ensure_workers()
+    worker = wait_until_ended(store, first).worker
+    assert worker is not None
+    process = psutil.Process(int(worker.split("/")[1]))
+    ensure_workers()
+    begin = time.monotonic()
+    second = store.queue(recipe)
+    ended = wait_until_ended(store, second)
+    assert (ended.status, ended.worker) == ("finished", worker)
+    assert time.monotonic() - begin < 3
+    process.terminate()
+    psutil.wait_procs([process], timeout=10)
+
+
+def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder) -> None:
+    recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
+    queued = [store.queue(recipe) for _ in range(4)]
+    for _ in range(3):
+        ensure_workers()
+    assert len({wait_until_ended(store, run).worker for run in queued}) == 1
+
+
+def test_a_run_goes_on_only_where_its_checkpoint_is(store: Store, make_folder: MakeFolder) -> None:
+    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
+    assert store.waiting("another home") == [run]
+    first = store.claim(process_id(), home.installation_id())
+    assert first is not None
+    list(execute(store, first))
+    store.resume(run, epochs=2)
+    assert store.claim("elsewhere/1/1", "another home") is None
+    assert (store.waiting("another home"), store.waiting(home.installation_id())) == ([], [run])
+    store.request_stop(run)
+    store.delete([run])
+    assert store.purge(-1, "another home") == []
+    assert store.purge(-1, home.installation_id()) == [run]
+
+
+def test_a_stop_while_a_run_prepares_to_go_on_keeps_what_is_known_of_it(store: Store, make_folder: MakeFolder) -> None:
+    recipe = small_recipe(make_folder(a=8, b=8), epochs=2)
+    first = store.start(recipe, process_id())
+    list(execute(store, first))
+    before = store.run(first.id)
+    store.resume(first.id, epochs=4)
+    again = store.claim(process_id(), home.installation_id())
+    assert again is not None
+    store.request_stop(again.id)
+    list(execute(store, again))
+    after = store.run(first.id)
+    assert (after.status, after.best_epoch, after.best_accuracy) == ("stopped", before.best_epoch, before.best_accuracy)
+    assert after.seconds is not None
+    assert before.seconds is not None
+    assert after.seconds >= before.seconds
+
+
+def test_files_of_another_database_are_not_resumed_from(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = small_recipe(make_folder(a=8, b=8))
+    list(execute(store, store.start(recipe, process_id())))
+    other = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    run = other.start(recipe, process_id())
+    list(execute(other, run))
+    assert len(other.steps(run.id)) == len(store.steps(run.id)) > 0

@@ -1,0 +1,180 @@
+"""Memory, disk, pictures, database: each fault ends in the right state with advice, and nothing that was is lost."""
+
+import contextlib
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import SafetensorError
+
+from core import home
+from core.errors import DISK_FULL, OUT_OF_MEMORY, JobFailed, StoreUnavailable, TakenOver, explain
+from core.events import EpochEnded, Metrics, StepEnded
+from core.jobs import worker
+from core.jobs.drive import execute
+from core.jobs.launch import process_id
+from core.jobs.patience import retry_while_unavailable
+from core.jobs.run import Run
+from core.jobs.store import Store, open_store
+from tests.conftest import MakeFolder, small_recipe
+from tests.core.jobs.processes import start
+
+METRICS = Metrics(1.0, 1.0, 0.0, 0.0, 0.5)
+FULL = Path("/dev/full")
+"""A file that is always on a full disk."""
+
+
+@pytest.fixture
+def store() -> Store:
+    return open_store()
+
+
+def claimed(store: Store, data: Path, **settings: Any) -> Run:
+    return store.start(small_recipe(data, **settings), process_id())
+
+
+def again(store: Store, run: int) -> Run:
+    """Resume a run and claim it."""
+    store.resume(run)
+    found = store.claim(process_id(), home.installation_id())
+    assert found is not None
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_a_run_that_needs_too_much_memory_fails_and_the_next_one_has_its_turn(
+    store: Store, thaw_home: Path, make_folder: MakeFolder
+) -> None:
+    data = make_folder(a=40, b=40)
+    large = store.queue(small_recipe(data, trainable="all", image_size=448, batch_size=60))
+    small = store.queue(small_recipe(data, epochs=1))
+    process = start(thaw_home, memory=800_000_000)
+    process.join(120)
+    assert process.exitcode == 0
+    assert (store.run(large).status, store.run(large).message) == ("failed", str(OUT_OF_MEMORY))
+    assert store.run(small).status == "finished"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8))
+    blocked = home.run_folder(run.id) / "resume.pt.partial"
+    blocked.symlink_to(FULL)
+    with pytest.raises(JobFailed, match="The disk is full"):
+        list(execute(store, run))
+    assert (store.run(run.id).status, store.run(run.id).message) == ("failed", str(DISK_FULL))
+    assert len(store.steps(run.id)) > 0
+    blocked.unlink()
+    list(execute(store, again(store, run.id)))
+    assert store.run(run.id).status == "finished"
+
+
+def test_a_picture_that_vanishes_is_named_and_the_run_goes_on_once_it_is_back(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.inputs.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("core.training.loop.AFTER_EPOCHS", 0.0)
+    data = make_folder(a=8, b=8)
+    whole, run = (claimed(store, data, trainable="all", epochs=4) for _ in range(2))
+    list(execute(store, whole))
+    picture, aside = data / "a" / "0.png", data.parent / "aside.png"
+    job = execute(store, run)
+    while not (isinstance(event := next(job), EpochEnded) and event.epoch == 2):
+        pass
+    picture.rename(aside)
+    with pytest.raises(JobFailed, match=r"0\.png is not there"):
+        list(job)
+    assert store.run(run.id).status == "failed"
+    aside.rename(picture)
+    list(execute(store, again(store, run.id)))
+    assert store.run(run.id).status == "finished"
+    assert store.steps(run.id).tolist() == store.steps(whole.id).tolist()
+
+
+def test_a_database_that_is_locked_for_a_while_costs_time_only(store: Store, make_folder: MakeFolder) -> None:
+    run = claimed(store, make_folder(a=8, b=8), epochs=4)
+    locked, released = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with contextlib.closing(sqlite3.connect(home.thaw_home() / "thaw.sqlite", timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locked.set()
+            released.wait(0.5)
+            other.rollback()
+
+    for event in execute(store, run):
+        if isinstance(event, StepEnded) and event.step == 3:
+            threading.Thread(target=lock).start()
+            assert locked.wait(10)
+    assert store.run(run.id).status == "finished"
+    assert store.steps(run.id)[:, 0].tolist() == list(range(1, 13))
+
+
+def test_a_store_that_cannot_be_written_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.jobs.patience.TRY_AGAIN", 0.0)
+    answers = iter([StoreUnavailable("locked"), StoreUnavailable("locked"), "written"])
+
+    def write() -> str:
+        answer = next(answers)
+        if isinstance(answer, StoreUnavailable):
+            raise answer
+        return answer
+
+    assert retry_while_unavailable(write) == "written"
+    monkeypatch.setattr("core.jobs.patience.PATIENCE", -1.0)
+    answers = iter([StoreUnavailable("locked")])
+    with pytest.raises(StoreUnavailable):
+        retry_while_unavailable(write)
+
+
+def test_a_class_that_is_renamed_while_a_run_waits_is_said(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data, epochs=500)
+    for event in execute(store, run):
+        if isinstance(event, StepEnded) and event.step == 2:
+            store.request_pause(run.id)
+    (data / "a").rename(data / "c")
+    with pytest.raises(JobFailed, match="classes were added, removed or renamed since"):
+        list(execute(store, again(store, run.id)))
+    (data / "c").rename(data / "a")
+    (data / "a" / "0.png").rename(data / "a" / "00.png")
+    with pytest.raises(JobFailed, match="pictures were added, removed or moved since"):
+        list(execute(store, again(store, run.id)))
+
+
+def test_a_worker_that_another_one_has_replaced_leaves_the_run_alone(store: Store, make_folder: MakeFolder) -> None:
+    data = make_folder(a=8, b=8)
+    run = claimed(store, data, epochs=500)
+    job = execute(store, run)
+    while not isinstance(next(job), StepEnded):
+        pass
+    assert store.give_back(run)
+    other = store.claim("elsewhere/1/1")
+    assert other is not None
+    (data / "a" / "0.png").unlink()
+    with pytest.raises(TakenOver):
+        list(job)
+    assert (store.run(run.id).status, store.run(run.id).worker) == ("running", "elsewhere/1/1")
+    assert store.append(run.id, [StepEnded(1, 1, 0.1, METRICS)], "elsewhere/1/1") is None
+
+
+def test_an_idle_worker_waits_for_a_store_that_is_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.jobs.patience.TRY_AGAIN", 0.02)
+    monkeypatch.setenv("THAW_WORKER_IDLE", "0")
+    with contextlib.closing(sqlite3.connect(home.thaw_home() / "thaw.sqlite")) as other:
+        other.execute("ALTER TABLE runs RENAME TO away")
+        serving = threading.Thread(target=worker.serve, args=(store,))
+        serving.start()
+        serving.join(0.2)
+        assert serving.is_alive()
+        other.execute("ALTER TABLE away RENAME TO runs")
+        serving.join(30)
+        assert not serving.is_alive()
+
+
+def test_a_full_disk_is_known_by_what_safetensors_says_of_it() -> None:
+    words = 'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })'
+    assert explain(SafetensorError(words)) == DISK_FULL

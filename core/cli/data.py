@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import secrets
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -59,7 +60,8 @@ def bring_in(options: argparse.Namespace) -> None:
     if not options.archive.is_file():
         raise BadData(f"{options.archive} is not a file; give the path of a zip or tar archive.")
     name = options.name or options.archive.name.split(".")[0]
-    made = watched(create_dataset(home.data_folder(), name, options.source, importer.archive_members(options.archive)))
+    incoming = importer.archive_members(options.archive)
+    made = watched(create_dataset(home.data_folder(), name, options.source, incoming, secrets.token_hex(8)))
     console = Console()
     console.print(f"{made.name}: {len(datasets.read_index(made.folder)):,} pictures in {made.folder}", markup=False)
     for one in made.skipped[:SHOWN]:

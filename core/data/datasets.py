@@ -4,6 +4,7 @@
                            index.json     every picture: its file, what it was called, its class, its split
                            edits.json     pictures left out or in another class (`Edits`)
                            pictures/…     the pictures, under names of our own
+                           results/…      what was found out about them
 
 A data set whose pictures are used where they are has a `root` instead of index and pictures.
 """
@@ -25,6 +26,9 @@ from filelock import FileLock
 from core.errors import BadData
 
 RECORD, INDEX, PICTURES, LOCK = "record.json", "index.json", "pictures", "lock"
+RESULTS = "results"
+TOKEN_LENGTH = 12
+"""Characters of an import's token in the name of its data set's folder."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,13 @@ def link_folder(shelf: Path, name: str, root: Path) -> DataSet:
     """A data set of the pictures in `root`, which stay where they are and as they are."""
     shelf.mkdir(parents=True, exist_ok=True)
     with FileLock(shelf / LOCK):
-        made = DataSet(shelf / new_id(name), free_name(shelf, name), str(root), time.time(), root)
+        made = DataSet(
+            shelf / new_id(name, secrets.token_hex(TOKEN_LENGTH // 2)),
+            free_name(shelf, name),
+            str(root),
+            time.time(),
+            root,
+        )
         made.folder.mkdir()
         write_dataset(made)
     return made
@@ -119,14 +129,20 @@ def rename_dataset(data: DataSet, name: str, source: str) -> None:
         write_dataset(replace(read_dataset(data.folder), name=name, source=source))
 
 
+def results_folder(folder: Path) -> Path:
+    """Where results about the data set in `folder` are kept; they are deleted with its pictures."""
+    return folder / RESULTS
+
+
 def delete_dataset(data: DataSet, keep_record: bool) -> None:
-    """Delete the pictures; with `keep_record`, because runs refer to them, what is known of them stays."""
+    """Delete the pictures and the results about them. With `keep_record` the record stays, for runs that name it."""
     if not keep_record:
         shutil.rmtree(data.folder)
         return
     with FileLock(data.folder / LOCK):
         write_dataset(replace(read_dataset(data.folder), deleted=time.time()))
-        shutil.rmtree(data.folder / PICTURES, ignore_errors=True)
+        for folder in (data.folder / PICTURES, results_folder(data.folder)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -153,10 +169,10 @@ def write_dataset(data: DataSet) -> None:
     write_json(data.folder / RECORD, values)
 
 
-def new_id(name: str) -> str:
-    """A folder's name that every system takes: what is plain ASCII of the name, and something random."""
+def new_id(name: str, token: str) -> str:
+    """The name of a new data set's folder: the plain ASCII of its name, and the beginning of `token`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return f"{re.sub('[^a-z0-9]+', '-', plain.lower()).strip('-')[:40] or 'data'}-{secrets.token_hex(3)}"
+    return f"{re.sub('[^a-z0-9]+', '-', plain.lower()).strip('-')[:40] or 'data'}-{token[:TOKEN_LENGTH]}"
 
 
 def free_name(shelf: Path, name: str) -> str:

@@ -5,15 +5,13 @@ aside. That folder is moved into place at the end, so that whatever ends an impo
 """
 
 import os
-import secrets
 import shutil
-import tempfile
 import threading
 import time
 import zipfile
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 from PIL import Image
 
+from core import files
 from core.data import datasets
 from core.data.datasets import DataSet, IndexEntry, Skipped
 from core.data.images import ORIENTATION, as_seen, is_animated, open_image, orientation
@@ -58,11 +57,11 @@ class StoredPictures:
 
 
 def store_pictures(incoming: Iterable[Incoming], folder: Path) -> Generator[Progress, None, StoredPictures]:
-    """Put all pictures that come into `folder`, which is made here; says how far it is.
+    """Put all pictures that come into `folder`, which is made where it is not there; says how far it is.
 
     Raises BadData when there are more than is allowed; what the source raises; OSError when the disk is full.
     """
-    files: list[str] = []
+    stored: list[str] = []
     names: list[str] = []
     skipped: list[Skipped] = []
     animations = written = 0
@@ -71,7 +70,7 @@ def store_pictures(incoming: Iterable[Incoming], folder: Path) -> Generator[Prog
             skipped.append(result)
         else:
             file, animated = result
-            files.append(file)
+            stored.append(file)
             names.append(name)
             animations += animated
             written += (folder / file).stat().st_size
@@ -81,7 +80,7 @@ def store_pictures(incoming: Iterable[Incoming], folder: Path) -> Generator[Prog
                 )
         yield Progress(STAGE, round(share * FINE), FINE)
     pictures: list[IndexEntry] = []
-    for file, name, place in zip(files, names, placements(names), strict=True):
+    for file, name, place in zip(stored, names, placements(names), strict=True):
         if isinstance(place, Placement):
             pictures.append(IndexEntry(file, printable(name), place.label, place.part))
         else:
@@ -159,37 +158,47 @@ LISTED = 1000
 
 
 def create_dataset(
-    shelf: Path, name: str, source: str, incoming: Iterable[Incoming]
+    library: Path, name: str, source: str, incoming: Iterable[Incoming], token: str
 ) -> Generator[Progress, None, DataSet]:
-    """A new data set of all that comes. Raises BadData when that is nothing; whatever ends it, nothing is left behind.
+    """Make a new data set of all that comes; `token` (hexadecimal, 12 characters or more) is the import's own.
 
-    It is built aside and moved into place at the end.
+    It is built aside and moved into place at the end. The same token makes the same data set: where it is there
+    already, nothing is imported. Raises BadData when no picture comes, and what `store_pictures` raises; an error, or
+    closing the generator, leaves nothing behind. What a killed process leaves is removed by the next call with its
+    token, or by `clear_staging`.
     """
-    shelf.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=shelf, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "data"
+    library.mkdir(parents=True, exist_ok=True)
+    target = library / datasets.new_id(name, token)
+    if datasets.is_dataset(target):
+        return datasets.read_dataset(target)
+    with _staging(library, token) as folder:
         staged = yield from store_pictures(incoming, folder / datasets.PICTURES)
         _demand_some(staged)
         datasets.write_json(folder / datasets.INDEX, {"pictures": _rows(staged)})
-        with FileLock(shelf / datasets.LOCK):
-            target = shelf / datasets.new_id(name)
-            made = _with(DataSet(target, datasets.free_name(shelf, name), source, time.time()), staged)
+        with FileLock(library / datasets.LOCK):
+            made = _with(DataSet(target, datasets.free_name(library, name), source, time.time()), staged)
             datasets.write_dataset(replace(made, folder=folder))
-            folder.replace(target)
+            files.move_into_place(folder, target)
     return made
 
 
-def extend_dataset(data: DataSet, incoming: Iterable[Incoming]) -> Generator[Progress, None, DataSet]:
-    """More pictures for an imported data set; none when anything goes wrong. Raises BadData when nothing comes."""
-    with tempfile.TemporaryDirectory(dir=data.folder, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "more"
+def extend_dataset(data: DataSet, incoming: Iterable[Incoming], token: str) -> Generator[Progress, None, DataSet]:
+    """Add more pictures to an imported data set: all that come, or none when anything goes wrong.
+
+    `token` (hexadecimal) is the import's own and names the folder of its pictures: with a token whose pictures are in
+    the index already, nothing is imported. Raises BadData when no picture comes, and what `store_pictures` raises.
+    """
+    if any(entry.file.startswith(f"{token}/") for entry in datasets.read_index(data.folder)):
+        return datasets.read_dataset(data.folder)
+    with _staging(data.folder, token) as folder:
         staged = yield from store_pictures(incoming, folder)
         _demand_some(staged)
         with FileLock(data.folder / datasets.LOCK):
             known = datasets.read_dataset(data.folder)
-            batch = secrets.token_hex(4)
-            folder.replace(data.folder / datasets.PICTURES / batch)
-            added = [[f"{batch}/{file}", *rest] for file, *rest in _rows(staged)]
+            batch = data.folder / datasets.PICTURES / token
+            shutil.rmtree(batch, ignore_errors=True)  # Not in the index: left by a process that was killed right here.
+            files.move_into_place(folder, batch)
+            added = [[f"{token}/{file}", *rest] for file, *rest in _rows(staged)]
             before = [list(asdict(taken).values()) for taken in datasets.read_index(data.folder)]
             datasets.write_json(data.folder / datasets.INDEX, {"pictures": before + added})
             extended = _with(known, staged)
@@ -197,11 +206,29 @@ def extend_dataset(data: DataSet, incoming: Iterable[Incoming]) -> Generator[Pro
     return extended
 
 
-def sweep_staging(shelf: Path, older_than: float) -> None:
-    """Delete what was coming in more than so many seconds ago, and whose process must be gone."""
-    for folder in (*shelf.glob(f"{STAGING}*"), *shelf.glob(f"*/{STAGING}*")):
+def clear_staging(library: Path, token: str) -> None:
+    """Delete what a killed process left of the import with that token."""
+    for folder in (*library.glob(f"{STAGING}{token}"), *library.glob(f"*/{STAGING}{token}")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_staging(library: Path, older_than: float) -> None:
+    """Delete what was coming in more than `older_than` seconds ago: its process must be gone."""
+    for folder in (*library.glob(f"{STAGING}*"), *library.glob(f"*/{STAGING}*")):
         if time.time() - folder.stat().st_mtime > older_than:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _staging(parent: Path, token: str) -> Iterator[Path]:
+    """A new folder in `parent` for the import with that token, gone at the end unless it was moved away."""
+    folder = parent / f"{STAGING}{token}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with(data: DataSet, staged: StoredPictures) -> DataSet:

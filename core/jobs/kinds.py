@@ -37,7 +37,9 @@ def _archive(folder: Path, name: str, source: str, file: str | None = None, titl
     """Import an archive: a `file` of the server's, or the one that was uploaded and is called `title`."""
     try:
         path = Path(file) if file else next((folder / UPLOADS).iterdir())
-        made = yield from create_dataset(home.data_folder(), name, source, importer.archive_members(path, title))
+        made = yield from create_dataset(
+            home.data_folder(), name, source, importer.archive_members(path, title), folder.name
+        )
     finally:
         shutil.rmtree(folder / UPLOADS, ignore_errors=True)
     return {"data": str(made.folder)}
@@ -48,15 +50,15 @@ def _files(folder: Path, name: str, source: str, into: str | None = None) -> Job
     try:
         incoming = upload_members(folder / UPLOADS)
         if into:
-            made = yield from extend_dataset(datasets.read_dataset(Path(into)), incoming)
+            made = yield from extend_dataset(datasets.read_dataset(Path(into)), incoming, folder.name)
         else:
-            made = yield from create_dataset(home.data_folder(), name, source, incoming)
+            made = yield from create_dataset(home.data_folder(), name, source, incoming, folder.name)
     finally:
         shutil.rmtree(folder / UPLOADS, ignore_errors=True)
     return {"data": str(made.folder)}
 
 
-def _known(_folder: Path, name: str, per_class: int | None) -> Job:
+def _known(folder: Path, name: str, per_class: int | None) -> Job:
     """Download one of torchvision's data sets, and import it."""
     # Imported here because it brings torch along.
     from core.intake.public import PUBLIC_SETS
@@ -72,7 +74,7 @@ def _known(_folder: Path, name: str, per_class: int | None) -> Job:
     incoming = (one for one in chain(first, arriving) if not isinstance(one, Progress))
     known = PUBLIC_SETS[name]
     source = f"torchvision's {name}, {known.source}; licence: {known.licence}"
-    made = yield from create_dataset(home.data_folder(), known.title, source, incoming)
+    made = yield from create_dataset(home.data_folder(), known.title, source, incoming, folder.name)
     return {"data": str(made.folder)}
 
 

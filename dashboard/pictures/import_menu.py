@@ -1,5 +1,6 @@
 """The ways in: an archive, files or a folder, the camera, a folder of the server, public data sets."""
 
+import secrets
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -133,9 +134,9 @@ def as_folder(label: str) -> str:
 def take_in(incoming: Iterator[Incoming], into: str | None) -> None:
     """Take pictures in here and now: a burst is small."""
     if into:
-        job = extend_dataset(datasets.read_dataset(Path(into)), incoming)
+        job = extend_dataset(datasets.read_dataset(Path(into)), incoming, secrets.token_hex(8))
     else:
-        job = create_dataset(home.data_folder(), "Camera", "taken with the camera", incoming)
+        job = create_dataset(home.data_folder(), "Camera", "taken with the camera", incoming, secrets.token_hex(8))
     try:
         job_progress.choose_dataset(str(finished(job).folder))
     except ThawError as error:

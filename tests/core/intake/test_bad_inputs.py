@@ -1,6 +1,7 @@
 """The matrix of bad archives and pictures: each row says what is kept, what is skipped why, or why all is refused."""
 
 import re
+import secrets
 import stat
 import tarfile
 import time
@@ -221,7 +222,9 @@ def bring_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         before.update(tmp_path.rglob("*"))
         begin = time.monotonic()
         try:
-            return result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+            return result_of(
+                create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path), secrets.token_hex(8))
+            )
         finally:
             took = time.monotonic() - begin
 
@@ -266,7 +269,9 @@ def split_zip(folder: Path, *tops: str) -> Path:
 )
 def test_folders_of_a_split(tmp_path: Path, tops: tuple[str, ...], parts: dict[str, int], left_out: int) -> None:
     made = result_of(
-        create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(split_zip(tmp_path, *tops)))
+        create_dataset(
+            tmp_path / "shelf", "mine", "", importer.archive_members(split_zip(tmp_path, *tops)), secrets.token_hex(8)
+        )
     )
     kept = [taken.part for taken in datasets.read_index(made.folder)]
     assert {part: kept.count(part) for part in set(kept)} == parts
@@ -321,7 +326,9 @@ PICTURES: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize(("name", "content", "reason"), PICTURES.values(), ids=PICTURES)
 def test_a_picture(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     path = zipped(tmp_path / "data.zip", GOOD | {f"a/{name}": content})
-    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+    made = result_of(
+        create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path), secrets.token_hex(8))
+    )
     if reason:
         ((one),) = made.skipped
         assert one.name == f"a/{name}"
@@ -345,7 +352,9 @@ def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
     content = BytesIO()
     Image.new("RGB", (60, 40), "red").save(content, kind)
     path = zipped(tmp_path / "data.zip", GOOD | {f"a/x.{kind.lower()}": content.getvalue()})
-    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+    made = result_of(
+        create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path), secrets.token_hex(8))
+    )
     (kept,) = [taken for taken in datasets.read_index(made.folder) if taken.name.startswith("a/x.")]
     seen = decode(made.folder / datasets.PICTURES / kept.file)
     assert kept.file.endswith(".jpg")
@@ -358,12 +367,16 @@ def test_photos_of_phones(tmp_path: Path, kind: str, module: str) -> None:
 def test_animations_are_said(tmp_path: Path) -> None:
     moving = drawn("RGB", "GIF", save_all=True, append_images=FRAMES)
     path = zipped(tmp_path / "data.zip", GOOD | {"a/x.gif": moving})
-    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+    made = result_of(
+        create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path), secrets.token_hex(8))
+    )
     assert made.notices == ("1 animations or files of several pages: only their first picture is used.",)
 
 
 def test_a_thousand_classes(tmp_path: Path) -> None:
     content = picture()
     path = zipped(tmp_path / "data.zip", {f"class {number}/1.png": content for number in range(1000)})
-    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path)))
+    made = result_of(
+        create_dataset(tmp_path / "shelf", "mine", "", importer.archive_members(path), secrets.token_hex(8))
+    )
     assert read_image_folder(made.folder).classes[-1] == "class 999"

@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import os
+import secrets
 import signal
 import struct
 import tarfile
@@ -171,7 +172,9 @@ def demand_sound(name: str, content: bytes) -> dict[str, bytes]:
         before = listing(top, shelf)
         with contextlib.chdir(shelf.parent), hanging_is_a_failure():
             try:
-                data = result_of(create_dataset(shelf, "pictures", "", importer.archive_members(file)))
+                data = result_of(
+                    create_dataset(shelf, "pictures", "", importer.archive_members(file), secrets.token_hex(8))
+                )
             except (BadData, BadImage) as error:
                 demand_text(str(error))
                 data = None

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.messages import Message
 from core.events import EpochEnded, FeaturesReady, Notice, RunStarted
 from core.jobs.job import STEP_COLUMNS
 from core.jobs.store import Store
+from core.messages import Message
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ def requeue_lost(store: Store, live: list[Job] | None = None) -> list[str]:
     return [line for job in mine if is_lost(job) for line in _deal_with(store, job)]
 
 
+def title(store: Store, job: Job) -> str:
+    """What to call a job in a log: "run 3", or its kind and id."""
+    return f"run {store.runs.of_job(job).id}" if job.lane == "training" else f"{job.kind} {job.id}"
+
+
 def is_lost(job: Job) -> bool:
     """Whether the worker of a running job has died."""
     if not job.worker:
@@ -78,7 +83,7 @@ def _silence(job: Job) -> float:
 
 
 def _deal_with(store: Store, job: Job) -> list[str]:
-    lost = f"{job.kind} {job.id}: its worker {job.worker} is gone"
+    lost = f"{title(store, job)}: its worker {job.worker} is gone"
     if job.request:
         store.jobs.end(job.id, ENDINGS[job.request], job.worker)
         delete_upload(job)

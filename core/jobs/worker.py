@@ -24,7 +24,7 @@ from core.jobs.job import Job, Lane
 from core.jobs.kinds import KINDS, tidy
 from core.jobs.launch import QUICK_PLACE, graphics_cards
 from core.jobs.process import ROOT, lower_priority, process_id
-from core.jobs.recover import requeue_lost
+from core.jobs.recover import requeue_lost, title
 from core.jobs.store import Store, open_store
 from core.jobs.store.database import retry_while_unavailable
 from core.settings import settings, take_card
@@ -104,12 +104,13 @@ def work_on(store: Store, job: Job, when_stuck: Callable[[], None] | None) -> No
     """Carry out one claimed job; what went wrong is in the store, and in the log that this process prints."""
     from core.jobs.drive import drive  # Imported late: a worker that finds nothing to do ends within a blink.
 
-    print(f"{job.kind} {job.id}: started", flush=True)
+    name = title(store, job)
+    print(f"{name}: started", flush=True)
     last = "ended"
     try:
         for event in drive(store, job, when_stuck):
             last = events.name(event)
-        print(f"{job.kind} {job.id}: {last}", flush=True)
+        print(f"{name}: {last}", flush=True)
     except (JobFailed, TakenOver):
         traceback.print_exc()
     if "torch" in sys.modules:

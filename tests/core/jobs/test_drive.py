@@ -83,8 +83,8 @@ def test_a_failure_leaves_a_sentence_and_apart_a_traceback(store: Store, make_fo
     ended = store.runs.get(run.id)
     assert ended.status == "failed"
     assert ended.job.message is not None
-    assert ended.job.message.endswith("remove it, or save it again as JPEG or PNG.")
-    assert "Traceback" not in ended.job.message
+    assert str(ended.job.message).endswith("remove it, or save it again as JPEG or PNG.")
+    assert "Traceback" not in str(ended.job.message)
     assert ended.job.traceback is not None
     assert "BadImage" in ended.job.traceback
 
@@ -167,7 +167,7 @@ def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     claim(store, f"{platform.node()}/{gone.pid}/1")
-    getattr(store, f"request_{wish}")(run)
+    getattr(store.runs, f"request_{wish}")(run)
     requeue_lost(store)
     assert store.runs.get(run).status == status
 
@@ -197,7 +197,7 @@ def test_a_worker_waits_for_the_next_run_with_torch_loaded(
     recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
     first = store.runs.queue(recipe)
     ensure_training()
-    worker = wait_until_ended(store, first).worker
+    worker = wait_until_ended(store, first).job.worker
     assert worker is not None
     process = psutil.Process(int(worker.split("/")[1]))
     ensure_training()
@@ -215,7 +215,7 @@ def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder
     queued = [store.runs.queue(recipe) for _ in range(4)]
     for _ in range(3):
         ensure_training()
-    assert len({wait_until_ended(store, run).worker for run in queued}) == 1
+    assert len({wait_until_ended(store, run).job.worker for run in queued}) == 1
 
 
 def test_a_run_goes_on_only_where_its_checkpoint_is(store: Store, make_folder: MakeFolder) -> None:
@@ -245,9 +245,9 @@ def test_a_stop_while_a_run_prepares_to_go_on_keeps_what_is_known_of_it(store: S
     list(drive(store, again.job))
     after = store.runs.get(first.id)
     assert (after.status, after.best_epoch, after.best_accuracy) == ("stopped", before.best_epoch, before.best_accuracy)
-    assert after.seconds is not None
-    assert before.seconds is not None
-    assert after.seconds >= before.seconds
+    assert after.job.seconds is not None
+    assert before.job.seconds is not None
+    assert after.job.seconds >= before.job.seconds
 
 
 def test_files_of_another_database_are_not_resumed_from(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from safetensors import SafetensorError
 
-from core import home
+from core import files, home
 from core.errors import DISK_FULL, OUT_OF_MEMORY, JobFailed, StoreUnavailable, TakenOver, explain
 from core.events import EpochEnded, Metrics, StepEnded
 from core.jobs import worker
 from core.jobs.drive import drive
 from core.jobs.job import Run
-from core.jobs.launch import process_id
+from core.jobs.process import process_id
 from core.jobs.store import Store, open_store
 from core.jobs.store.database import retry_while_unavailable
 from tests.conftest import MakeFolder, small_recipe
@@ -55,20 +55,25 @@ def test_a_run_that_needs_too_much_memory_fails_and_the_next_one_has_its_turn(
     process = start(thaw_home, memory=800_000_000)
     process.join(120)
     assert process.exitcode == 0
-    assert (store.runs.get(large).status, store.runs.get(large).job.message) == ("failed", str(OUT_OF_MEMORY))
+    assert (store.runs.get(large).status, store.runs.get(large).job.message) == ("failed", OUT_OF_MEMORY)
     assert store.runs.get(small).status == "finished"
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(store: Store, make_folder: MakeFolder) -> None:
+def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = claimed(store, make_folder(a=8, b=8))
-    blocked = home.run_folder(run.id) / "resume.pt.partial"
+    blocked = home.run_folder(run.id) / "blocked"
     blocked.symlink_to(FULL)
-    with pytest.raises(JobFailed, match="The disk is full"):
-        list(drive(store, run.job))
-    assert (store.runs.get(run.id).status, store.runs.get(run.id).job.message) == ("failed", str(DISK_FULL))
+    usual = files.partial_name
+    with monkeypatch.context() as full:
+        full.setattr(files, "partial_name", lambda path: blocked if path.name == "resume.pt" else usual(path))
+        with pytest.raises(JobFailed, match="The disk is full"):
+            list(drive(store, run.job))
+    assert not blocked.is_symlink(), "the half file is still there"
+    assert (store.runs.get(run.id).status, store.runs.get(run.id).job.message) == ("failed", DISK_FULL)
     assert len(store.runs.steps(run.id)) > 0
-    blocked.unlink()
     list(drive(store, again(store, run.id).job))
     assert store.runs.get(run.id).status == "finished"
 

@@ -164,7 +164,7 @@ def test_an_ending_is_final(store: Store) -> None:
     end(store, run, "finished", seconds=3.0)
     end(store, run, "failed", message=Message("too late"))
     ended = store.runs.get(run)
-    assert (ended.status, ended.seconds, ended.job.message, ended.live) == ("finished", 3.0, None, False)
+    assert (ended.status, ended.job.seconds, ended.job.message, ended.live) == ("finished", 3.0, None, False)
 
 
 def test_the_newest_run_comes_first(store: Store) -> None:

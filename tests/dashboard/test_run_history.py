@@ -2,6 +2,7 @@
 
 from core.events import EpochEnded, Event, FeaturesReady, Metrics, Notice, RunStarted, StepEnded
 from core.jobs.store import Store
+from core.messages import Message
 from core.recipe import parse
 from dashboard import run_history
 from dashboard.run_history import RunHistory
@@ -24,6 +25,10 @@ def test_only_what_is_new_is_read(store: Store) -> None:
     whole = run_history.read_history(store, run)
     assert growing.steps.tolist() == whole.steps.tolist()
     assert growing.positions.tolist() == [0.5, 1.0]
-    assert (growing.notices, growing.started, growing.features) == (("one", "two"), STARTED, whole.features)
+    assert (growing.notices, growing.started, growing.features) == (
+        (Message("one"), Message("two")),
+        STARTED,
+        whole.features,
+    )
     assert growing.epochs == whole.epochs
     assert run_history.read_history(store, run, growing).steps is growing.steps

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.jobs.launch import process_id
+from core.jobs.process import process_id
 from core.jobs.store import Store
 from core.recipe import parse
 from tests.conftest import SAMPLE_DATA, MakeFolder

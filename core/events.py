@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from core.messages import Message
+
 
 class StopRequested(Exception):
     """Thrown *into* a job's generator (`events.throw(StopRequested())`) to end it at the event it is about to give out.
@@ -35,14 +37,14 @@ class Metrics:
 class Notice:
     """Something was done differently from what was asked, or deserves attention; `text` is for the person."""
 
-    text: str
+    text: Message
 
 
 @dataclass(frozen=True)
 class Progress:
     """Preparation that takes a while: `done` of `total` units of `stage` ("Downloading resnet50…", bytes)."""
 
-    stage: str
+    stage: Message
     done: int
     total: int
 
@@ -166,7 +168,15 @@ def name(event: Event | type[Event]) -> str:
 
 def to_dict(event: Event) -> dict[str, Any]:
     """The event as plain JSON values, without its name."""
-    return dataclasses.asdict(event)
+    plain = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+    return {
+        n: Message.parse(v).to_json()
+        if n in ("text", "stage")
+        else dataclasses.asdict(v)
+        if dataclasses.is_dataclass(v)
+        else v
+        for n, v in plain.items()
+    }
 
 
 _KINDS: dict[str, TypeAdapter[Event]] = {name(kind): TypeAdapter(kind) for kind in Event.__args__}

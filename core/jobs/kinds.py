@@ -81,21 +81,25 @@ def _known(folder: Path, name: str, per_class: int | None) -> Job:
 def _inspect(_folder: Path, data: str, val_fraction: float, seed: int) -> Job:
     """Look at every picture; the facts are remembered, the remarks returned."""
     # Imported here because imagehash brings scipy along, which the dashboard does without.
+    from core.data.picture_info import memo_file
     from core.data.quality import inspect
 
     path = Path(data)
-    seen = yield from inspect(path, home.picture_info_file(path), val_fraction, seed)
+    seen = yield from inspect(path, memo_file(path), val_fraction, seed)
     remarks = [
         {
-            "text": remark.text,
+            "text": remark.text.to_json(),
             "pictures": [str(p) for p in remark.pictures],
-            "remedy": remark.remedy,
+            "remedy": remark.remedy.to_json(),
             "leave_out": [str(p) for p in remark.leave_out],
         }
-        for remark in seen.remarks
+        for remark in seen.issues
     ]
-    facts = {str(path): [known.width, known.height, known.problem] for path, known in seen.facts.items()}
-    return {"remarks": remarks, "facts": facts, "fault": seen.fault}
+    facts = {
+        str(path): [known.width, known.height, known.problem and known.problem.to_json()]
+        for path, known in seen.infos.items()
+    }
+    return {"remarks": remarks, "facts": facts, "fault": seen.fault and seen.fault.to_json()}
 
 
 def _preview(folder: Path, settings: dict[str, Any]) -> Job:

@@ -18,8 +18,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from core import home
-from core.data import datasets
+from core import files, home
 from core.errors import ThawError
 from core.intake.importer import sweep_staging
 from core.jobs.kinds import Job, job
@@ -71,7 +70,7 @@ def is_known(name: str) -> bool:
 
 def start(folder: Path, kind: str, **arguments: Any) -> str:
     """Begin a task of a kind that `core.jobs.kinds` knows, in a folder that is `new`; returns its name."""
-    datasets.write_json(folder / TASK, {"kind": kind, "arguments": arguments, "began": time.time()})
+    files.write_json(folder / TASK, {"kind": kind, "arguments": arguments, "began": time.time()})
     for name in [name for name, process in _started.items() if process.poll() is not None]:
         del _started[name]
     _started[folder.name] = detached(["core.jobs.task", str(folder)], home.thaw_home() / "task.log")
@@ -98,7 +97,7 @@ def cancel(name: str) -> None:
 def going_on(kind: str) -> list[str]:
     """The names of the tasks of a kind that are at work."""
     folders = sorted(home.tasks_folder().glob(f"*/{TASK}"))
-    kinds = {file.parent.name: datasets.read_json(file)["kind"] for file in folders}
+    kinds = {file.parent.name: files.read_json(file)["kind"] for file in folders}
     return [name for name, own in kinds.items() if own == kind and state(name).phase == "working"]
 
 
@@ -117,7 +116,7 @@ def _state_in(folder: Path) -> State:
 def _is_at_work(folder: Path) -> bool:
     try:
         with FileLock(folder / LOCK, timeout=0):
-            began: float = datasets.read_json(folder / TASK)["began"]
+            began: float = files.read_json(folder / TASK)["began"]
             return not (folder / STATE).is_file() and time.time() - began < STARTING
     except Timeout:
         return True
@@ -126,7 +125,7 @@ def _is_at_work(folder: Path) -> bool:
 def main(folder: Path) -> None:
     """Carry the task in `folder` out."""
     with FileLock(folder / LOCK):
-        task = datasets.read_json(folder / TASK)
+        task = files.read_json(folder / TASK)
         try:
             _say(folder, _worked_off(folder, job(task["kind"], folder, task["arguments"])))
         except ThawError as error:
@@ -159,11 +158,11 @@ def _worked_off(folder: Path, work: Job) -> State:
             return State("cancelled")
         if time.monotonic() - said >= SAY_EVERY:
             said = time.monotonic()
-            _say(folder, State("working", event.stage, event.done, event.total))
+            _say(folder, State("working", str(event.stage), event.done, event.total))
 
 
 def _say(folder: Path, state: State) -> None:
-    datasets.write_json(folder / STATE, asdict(state))
+    files.write_json(folder / STATE, asdict(state))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import streamlit as st
 from core import home
 from core.data import datasets
 from core.data.scan import Scan
+from core.messages import Message
 from dashboard import draft, job_progress, picture_sets
 
 BY_ITSELF = 5_000
@@ -32,7 +33,7 @@ def inspection(found: Scan) -> dict[str, Any] | None:
 
 def about(found: Scan) -> list[tuple[str, str, str]]:
     """What tells one state of a data set from another."""
-    return [(picture.file, picture.label, picture.part) for picture in found.pictures]
+    return [(picture.file, picture.label, picture.split) for picture in found.pictures]
 
 
 def show_issues(found: Scan, seen: dict[str, Any]) -> None:
@@ -43,11 +44,12 @@ def show_issues(found: Scan, seen: dict[str, Any]) -> None:
         st.caption(sizes([(width, height) for width, height, problem in seen["facts"].values() if not problem]))
     for number, remark in enumerate(seen["remarks"]):
         with st.container(border=True, gap="small"):
-            st.text(remark["text"])
+            text = str(Message.parse(remark["text"]))
+            st.text(text)
             with st.container(horizontal=True, gap="small"):
                 if remark["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
-                    st.session_state["data.only"] = (remark["text"], frozenset(remark["pictures"]))
-                if st.button(remark["remedy"], icon=":material/healing:", key=f"mend-{number}"):
+                    st.session_state["data.only"] = (text, frozenset(remark["pictures"]))
+                if st.button(str(Message.parse(remark["remedy"])), icon=":material/healing:", key=f"mend-{number}"):
                     paths = set(remark["leave_out"])
                     leave_out(picture.file for picture in found.pictures if str(picture.path) in paths)
 

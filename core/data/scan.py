@@ -17,7 +17,7 @@ from core.messages import Message
 from core.settings import settings
 
 REMEMBERED = 500_000
-"""Pictures of all data sets together that are remembered, at about 700 bytes each."""
+"""Pictures of all data sets together that are remembered, at about 400 bytes each."""
 _natural = natsort_keygen()
 
 

@@ -18,6 +18,8 @@ PARTIAL = ".partial"
 """How the names of half files end."""
 PATIENCE = 1.0 if os.name == "nt" else 0.0
 """Seconds to wait for somebody who has the old file open. Only Windows refuses to replace an open file."""
+SETTLED = 2 * 10**9
+"""Nanoseconds after a change before a time stamp is relied on: clocks of file systems tick as slowly as that."""
 
 Result = TypeVar("Result")
 

@@ -51,9 +51,9 @@ def data_folder() -> Path:
     return thaw_home() / "data"
 
 
-def picture_info_file(data: Path) -> Path:
-    """Remembers what the pictures at `data` are (`core.data.picture_info`)."""
-    return thaw_home() / "facts" / f"{hashlib.sha256(str(data).encode()).hexdigest()[:16]}.json"
+def picture_info_file(folder: Path) -> Path:
+    """Remembers what the pictures in `folder` are (`core.data.picture_info`)."""
+    return thaw_home() / "pictures" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.json"
 
 
 def uploads_folder() -> Path:

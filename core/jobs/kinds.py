@@ -157,23 +157,24 @@ def _imported(made: datasets.DataSet) -> Result:
 
 def _inspect(given: InspectArguments, _desk: Desk) -> Work:
     # Imported here because imagehash brings scipy along, which the dashboard does without.
+    from core.data.picture_info import memo_file
     from core.data.quality import inspect
 
-    seen = yield from inspect(given.data, home.picture_info_file(given.data), given.val_fraction, given.seed)
+    seen = yield from inspect(given.data, memo_file(given.data), given.val_fraction, given.seed)
     issues = [
         {
-            "text": Message.parse(issue.text).to_json(),
+            "text": issue.text.to_json(),
             "pictures": [str(path) for path in issue.pictures],
-            "remedy": Message.parse(issue.remedy).to_json(),
+            "remedy": issue.remedy.to_json(),
             "leave_out": [str(path) for path in issue.leave_out],
         }
-        for issue in seen.remarks
+        for issue in seen.issues
     ]
-    facts = {
-        str(path): [info.width, info.height, info.problem and Message.parse(info.problem).to_json()]
-        for path, info in seen.facts.items()
+    infos = {
+        str(path): [info.width, info.height, info.problem and info.problem.to_json()]
+        for path, info in seen.infos.items()
     }
-    return {"issues": issues, "infos": facts, "fault": seen.fault and Message.parse(seen.fault).to_json()}
+    return {"issues": issues, "infos": infos, "fault": seen.fault and seen.fault.to_json()}
 
 
 def _preview(given: PreviewArguments, desk: Desk) -> Work:
@@ -214,7 +215,7 @@ def _pictures_digest(data: Path) -> str:
     for picture in scan(data).pictures:
         status = picture.path.stat()
         stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        digest.update(json.dumps([picture.file, picture.label, picture.part, stamp]).encode())
+        digest.update(json.dumps([picture.file, picture.label, picture.split, stamp]).encode())
     return digest.hexdigest()
 
 

@@ -116,14 +116,16 @@ class Looks:
 
 
 def features_of(
-    frozen: FrozenPart, paths: Sequence[Path], looks: Looks, folder: Path
+    frozen: FrozenPart, paths: Sequence[Path], looks: Looks, folder: Path, memo: Path
 ) -> Generator[Event, None, Features]:
     """The features of all pictures at `paths`, out of `folder` or computed into it, with progress.
+
+    `memo` remembers the pictures' hashes (`core.data.picture_info`).
 
     Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
     full or `folder` cannot be written.
     """
-    contents = yield from hashes_of(paths, folder / _memo(paths))
+    contents = yield from hashes_of(paths, memo)
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
     key = _key(frozen, list(unique), looks)
     row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}
@@ -243,11 +245,6 @@ def _key(frozen: FrozenPart, contents: Sequence[str], looks: Looks) -> str:
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
-
-
-def _memo(paths: Sequence[Path]) -> str:
-    """The name of the file that remembers what is at `paths`: one for the folder that they all are in."""
-    return f"contents-{hashlib.sha256(os.path.commonpath(paths).encode()).hexdigest()[:16]}.json"
 
 
 def _sha256(path: Path) -> str:

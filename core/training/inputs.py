@@ -13,6 +13,7 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
 from core.data.batches import Batch, kept_in_memory, read_ahead, read_pixels
+from core.data.picture_info import memo_file
 from core.data.scan import Example
 from core.data.split import Split
 from core.data.transforms import Normalise, framing, mirrored, varied
@@ -67,7 +68,7 @@ def prepare_inputs(
     # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
     frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
-        features = yield from features_of(frozen, paths, looks, folder)
+        features = yield from features_of(frozen, paths, looks, folder, memo_file(Path(recipe.data)))
     except OSError as error:
         yield Notice(f"Every epoch runs the whole network, because {folder} cannot be used: {error}.")
         return from_pictures(model, recipe, split, preprocessing)

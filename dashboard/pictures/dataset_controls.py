@@ -46,7 +46,7 @@ def _about(runs: list[Run]) -> str:
 def split_choice(data: datasets.DataSet, found: Scan) -> None:
     """Whether the split that the pictures bring along is used."""
     drawn = datasets.read_edits(data.folder).draw_split
-    if not drawn and not any(picture.part == "val" for picture in found.pictures):
+    if not drawn and not any(picture.split == "val" for picture in found.pictures):
         return
     choice = st.segmented_control(
         "Validation pictures",

@@ -41,7 +41,7 @@ def main() -> None:
     if folder is None:
         say("error", why_not(path))
     for notice in folder.notices if folder else found.notices:
-        say("notice", notice)
+        say("notice", str(notice))
     left, right = st.columns([3, 2], gap="medium")
     with right:
         st.markdown("**Before you train**")

@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from core import home
@@ -46,7 +46,7 @@ Record = Callable[[list[Event]], Request | None]
 """Writes what happened, and returns what somebody wants of the job."""
 
 
-def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) -> Iterator[Event]:
+def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) -> Generator[Event, None, None]:
     """Do the work of `job`, which the caller has claimed; each event is in the store soon after.
 
     A wish to stop is thrown into the work. `when_stuck` is called from another thread where the work does not answer;

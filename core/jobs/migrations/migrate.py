@@ -107,8 +107,8 @@ def _end_other_workers(connection: sa.Connection) -> None:
     if not sa.inspect(connection).has_table("runs"):
         return
     has_heartbeat = any(column["name"] == "heartbeat" for column in sa.inspect(connection).get_columns("runs"))
-    heartbeat = sa.column("heartbeat") if has_heartbeat else sa.null()
-    columns = (sa.column("id"), sa.column("worker"), heartbeat)
+    heartbeat: sa.ColumnElement[Any] = sa.column("heartbeat") if has_heartbeat else sa.null()
+    columns: list[sa.ColumnElement[Any]] = [sa.column("id"), sa.column("worker"), heartbeat]
     query = sa.select(*columns).select_from(sa.table("runs")).where(sa.column("status") == "running")
     for run, worker, beat in connection.execute(query.where(sa.column("worker").is_not(None))):
         gone = process.is_gone(worker)

@@ -51,7 +51,7 @@ def _ended(name: str, state: task.State) -> None:
 
 def choose_dataset(data: str) -> None:
     """Choose what has just come in."""
-    draft.current().data = data
+    draft.current()["data"] = data
     st.session_state["import told"] = None
 
 

@@ -18,7 +18,7 @@ BY_ITSELF = 5_000
 def inspection(found: Scan) -> dict[str, Any] | None:
     """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
     own = draft.current()
-    path, fraction, seed = own.data_path(), own.val_fraction, own.seed
+    path, fraction, seed = own.data_path(), own["val_fraction"], own["seed"]
     ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
     seen: dict[str, Any] | None = job_progress.result(
         f"i{picture_sets.digest(path, fraction, seed, about(found))}",
@@ -76,5 +76,5 @@ def own_folder() -> Path:
     folder = Path(own.data_path())
     if not datasets.is_dataset(folder):
         name = picture_sets.SAMPLES.get(str(folder), folder.name).split(":")[0]
-        own.data = str(datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder)
+        own["data"] = str(datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder)
     return Path(own.data_path())

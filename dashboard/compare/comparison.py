@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from core.jobs.job import Run
-from core.recipe import flat_settings
+from core.recipe import flat_settings, title
 from dashboard.charts import Figure, layout, shortened
-from dashboard.field_labels import LABELS
 from dashboard.palette import RUNS
 from dashboard.run_history import RunHistory
 
@@ -60,7 +59,7 @@ def settings_table(runs: list[Run]) -> pd.DataFrame:
     for name in names:
         values = [_said(row.get(name)) for row in flat]
         columns = {f"Run {run.id}": value for run, value in zip(runs, values, strict=True)}
-        rows.append({"Setting": LABELS.get(name, name), **columns, "differs": len(set(values)) > 1})
+        rows.append({"Setting": title(name), **columns, "differs": len(set(values)) > 1})
     return pd.DataFrame(rows)
 
 

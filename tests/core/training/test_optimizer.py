@@ -6,15 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from core.recipe import Adam, Penalties, Sgd
+from core.optimizers import OPTIMIZERS, Adam, Optimizer, Sgd, optimizer_settings
+from core.recipe import Penalties
 from core.training.objective import terms
-from core.training.optimizer import build_optimizer
+from core.training.optimizer import TORCH, build_optimizer
+from tests.core.test_optimizers import other_value
 
 GRADIENTS = (0.5, -0.2, 0.1)
 START = 1.0
 
 
-def walk(settings: Adam | Sgd) -> float:
+def walk(settings: Optimizer) -> float:
     """Where the weight is after a step with each of GRADIENTS."""
     weight = nn.Parameter(torch.tensor(START, dtype=torch.float64))
     optimizer = build_optimizer(settings, [weight])
@@ -51,3 +53,23 @@ def test_a_penalty_moves_a_weight_by_its_derivative(penalties: Penalties, gradie
     terms(logits, labels, [weight], penalties).loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     assert weight.item() == pytest.approx(-2.0 - 0.1 * gradient)
+
+
+TORCHS_OWN = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_optimizer_steps_as_torchs_own(name: str) -> None:
+    values = {one.path.split(".")[-1]: other_value(one) for one in optimizer_settings(name).values()}
+    own, theirs = (nn.Parameter(torch.tensor([START, -2.0])) for _ in range(2))
+    built = build_optimizer(OPTIMIZERS[name].model_validate(values), [own])
+    reference = TORCHS_OWN[name]([theirs], **values)
+    for gradient in GRADIENTS:
+        for weight, optimizer in ((own, built), (theirs, reference)):
+            weight.grad = torch.tensor([gradient, -gradient])
+            optimizer.step()
+    torch.testing.assert_close(own, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_every_optimizer_of_the_recipe_has_a_row() -> None:
+    assert TORCH.keys() == OPTIMIZERS.keys()

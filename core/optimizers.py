@@ -91,7 +91,28 @@ class Sgd(Optimizer):
         return nesterov
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {model.model_fields["name"].default: model for model in (Adam, Sgd)}
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (arXiv:1711.05101), with torch's defaults."""
+
+    label = "AdamW"
+    help = "AdamW is Adam with a weight decay apart from the gradient."
+    name: Literal["adamw"] = "adamw"
+    lr: LearningRate = 1e-3
+    weight_decay: Annotated[
+        Number,
+        Field(ge=0),
+        About(
+            "Weight decay",
+            "Share of every trainable weight, biases too, that each step takes off, times the learning rate. L1 and L2 "
+            "penalties are terms of the loss, and another thing.",
+            step=0.01,
+        ),
+    ] = 1e-2
+    betas: Betas = (0.9, 0.999)
+    eps: Epsilon = 1e-8
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW)}
 """All optimizers by the name that recipes have for them. A new one is a class above, a name here, and a row in
 `core.training.optimizer`."""
 OPTIMIZER_NAME = Setting(

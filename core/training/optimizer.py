@@ -6,7 +6,7 @@ from torch import nn, optim
 
 from core.optimizers import Optimizer
 
-TORCH: dict[str, Callable[..., optim.Optimizer]] = {"adam": optim.Adam, "sgd": optim.SGD}
+TORCH: dict[str, Callable[..., optim.Optimizer]] = {"adam": optim.Adam, "sgd": optim.SGD, "adamw": optim.AdamW}
 """torch's optimizers by the recipe's names. They take the recipe's settings under the same names."""
 
 

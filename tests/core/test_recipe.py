@@ -40,7 +40,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"optimizer": {"betas": [0.9, 1]}}, "optimizer.betas", "two numbers"),
     ({"optimizer": {"betas": [0.9]}}, "optimizer.betas", "two numbers"),
     ({"optimizer": {"eps": 0}}, "optimizer.eps", "above 0"),
-    ({"optimizer": {"name": "rmsprop"}}, "optimizer.name", '"adam" or "sgd"'),
+    ({"optimizer": {"name": "rmsprop"}}, "optimizer.name", '"adam", "sgd" or "adamw"'),
     ({"optimizer": 3}, "optimizer", "table"),
     ({"penalties": {"l1": NAN}}, "penalties.l1", "0 or more"),
     ({"penalties": {"l2": -1e-9}}, "penalties.l2", "0 or more"),

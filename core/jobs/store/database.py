@@ -33,7 +33,11 @@ class Database:
             self._engine = sa.create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            bring_up_to_date(self._engine)
+            try:
+                bring_up_to_date(self._engine)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let go of the connections."""

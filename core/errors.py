@@ -13,6 +13,8 @@
     ├── TakenOver           a job that another process has taken up meanwhile
     ├── TrackerUnavailable  TensorBoard or MLflow cannot be told of a run
     ├── StoreUnavailable    the database cannot be reached, is locked, or its disk is full
+    │   ├── StoreBusy       an earlier version of Thaw trains; its run is waited for
+    │   └── Outdated        another version of Thaw has changed the schema of the database
     └── JobFailed           a job ended early; the store has its sentence and the traceback
 
 Each message says what is wrong, which value, and what to do; it needs no traceback to be understood. `explain` makes
@@ -107,6 +109,14 @@ class TrackerUnavailable(ThawError):
 
 class StoreUnavailable(ThawError):
     """A database that cannot be used at the moment."""
+
+
+class StoreBusy(StoreUnavailable):
+    """A database that cannot be brought up to date yet, because an earlier version of Thaw trains."""
+
+
+class Outdated(StoreUnavailable):
+    """A database whose schema another version of Thaw has changed; waiting does not help."""
 
 
 class JobFailed(ThawError):

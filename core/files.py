@@ -52,13 +52,18 @@ def move_into_place(made: Path, path: Path) -> None:
         _flush(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file of UTF-8 text, whole or not at all. Raises OSError."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises OSError."""
 
     def write(partial: Path) -> None:
-        partial.write_text(text, encoding="utf-8", newline="")
+        partial.write_bytes(content)
 
     write_aside(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text, whole or not at all. Raises OSError."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from core import events
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded
-from core.jobs.launch import process_id
+from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
 from core.recipe import read_toml
@@ -44,13 +44,13 @@ def run(options: argparse.Namespace) -> None:
         settings["data"] = str(Path(settings["data"]).resolve())
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.
-    from core.jobs.drive import execute
+    from core.jobs.drive import drive
 
     store = open_store()
-    started = store.start(recipe, process_id())
-    signal.signal(signal.SIGINT, lambda *_: store.request_stop(started.id))
+    started = store.runs.start(recipe, process_id())
+    signal.signal(signal.SIGINT, lambda *_: store.runs.request_stop(started.id))
     show = print_json if options.json else draw
-    show(started.id, execute(store, started))
+    show(started.id, drive(store, started.job))
 
 
 def apply(change: str, settings: dict[str, Any]) -> None:

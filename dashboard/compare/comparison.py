@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.jobs.run import Run
+from core.jobs.job import Run
 from core.recipe import flat_settings
 from dashboard.charts import Figure, layout, shortened
 from dashboard.field_labels import LABELS
@@ -83,7 +83,7 @@ def _result(run: Run, said: RunHistory) -> dict[str, object]:
         "Validation accuracy": 100 * val.accuracy if val else None,
         "Validation loss": val.loss if val else None,
         "Generalisation gap": 100 * (best.train.accuracy - val.accuracy) if best and val else None,
-        "Seconds": run.seconds,
+        "Seconds": run.job.seconds,
         "Trainable parameters": said.started.trainable_parameters if said.started else None,
     }
 

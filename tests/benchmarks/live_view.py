@@ -16,7 +16,7 @@ from statistics import median
 from playwright.sync_api import sync_playwright
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from dashboard import charts
 from tests.benchmarks import drawing, job
 from tests.benchmarks.job import Job
@@ -112,7 +112,7 @@ def watch(dashboard: Dashboard, run: int) -> None:
 
 def wait_for_end(dashboard: Dashboard, run: int) -> None:
     """Have a worker carry out the run, and wait until it has."""
-    ensure_workers()
+    ensure_training()
     pause = threading.Event()
     while dashboard.store.run(run).live:
         pause.wait(LOOK_EVERY)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from core.recipe import parse
 from tests.browser.conftest import Dashboard, block, wait_for_points
 from tests.conftest import MakeFolder
@@ -17,7 +17,7 @@ def long_run(dashboard: Dashboard, make_folder: MakeFolder) -> int:
     """A run of many short epochs, under way in a worker process."""
     recipe = {"data": str(make_folder(size=64, a=12, b=12)), "backbone": "squeezenet1_1", "image_size": 64}
     run = dashboard.store.queue(parse(recipe | {"epochs": 2000, "batch_size": 6}))
-    ensure_workers()
+    ensure_training()
     return run
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from core.recipe import parse
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder
@@ -21,7 +21,7 @@ def data(make_folder: MakeFolder) -> Path:
 def queue(dashboard: Dashboard, data: Path, **settings: Any) -> int:
     small = {"data": str(data), "backbone": "squeezenet1_1", "image_size": 64, "batch_size": 6}
     run = dashboard.store.queue(parse(small | settings))
-    ensure_workers()
+    ensure_training()
     return run
 
 

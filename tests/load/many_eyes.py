@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from tests.benchmarks import job
 from tests.benchmarks.job import Job
 from tests.benchmarks.pictures import STAMPS
@@ -47,7 +47,7 @@ async def measure(home: Path, sessions: int, phases: int, epochs: int) -> int:
     dashboard.start()
     try:
         run = dashboard.store.queue(job.recipe(Job(folder=str(STAMPS), trainable="all", epochs=5000, image_size=96)))
-        ensure_workers()
+        ensure_training()
         await ended(dashboard, run, 3)
         alone: list[float] = []
         watched: list[float] = []

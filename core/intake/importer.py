@@ -9,9 +9,9 @@ import shutil
 import threading
 import time
 import zipfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -134,17 +134,12 @@ def extend_dataset(data: DataSet, incoming: Iterable[Incoming], token: str) -> G
     return extended
 
 
-def clear_staging(library: Path, token: str) -> None:
-    """Delete what a killed process left of the import with that token."""
-    for folder in (*library.glob(f"{STAGING}{token}"), *library.glob(f"*/{STAGING}{token}")):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep_staging(library: Path, older_than: float) -> None:
-    """Delete what was coming in more than `older_than` seconds ago: its process must be gone."""
+def clear_staging(library: Path, is_over: Callable[[str, float], bool]) -> None:
+    """Delete what killed processes left of their imports; `is_over` is asked with each token and its age in seconds."""
     for folder in (*library.glob(f"{STAGING}*"), *library.glob(f"*/{STAGING}*")):
-        if time.time() - folder.stat().st_mtime > older_than:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # Its own import was faster.
+            if is_over(folder.name.removeprefix(STAGING), time.time() - folder.stat().st_mtime):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from core.data import datasets
 from core.data.scan import scan
 from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
-from core.intake.importer import STAGING, archive_members, create_dataset, extend_dataset
+from core.intake.importer import archive_members, clear_staging, create_dataset, extend_dataset
 from core.intake.public import PUBLIC_SETS
 from core.jobs.job import Job, Lane
 from core.jobs.store import Store
@@ -32,6 +32,8 @@ from core.training.validate import check
 
 UPLOADING = 3600.0
 """Seconds that a browser may take to send its files before they are taken for forgotten."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which an import of the command line, which is no job, is taken for killed."""
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
 
@@ -294,10 +296,12 @@ def delete_upload(job: Job) -> None:
 def tidy(store: Store) -> None:
     """Delete what killed processes left behind: staged pictures of jobs that are not live, uploads nobody asked for."""
     live = store.jobs.live()
-    ids = {job.id for job in live}
-    for folder in (*home.data_folder().glob(f"{STAGING}*"), *home.data_folder().glob(f"*/{STAGING}*")):
-        if folder.name.removeprefix(STAGING) not in ids:
-            shutil.rmtree(folder, ignore_errors=True)
+
+    def is_over(token: str, age: float) -> bool:
+        job = store.jobs.get(token)
+        return age > ABANDONED if job is None else not job.live
+
+    clear_staging(home.data_folder(), is_over)
     used = json.dumps([dict(job.arguments) for job in live])
     for upload in home.uploads_folder().glob("*"):
         if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:

@@ -15,7 +15,7 @@ from core.data.scan import read_image_folder, scan
 from core.errors import BadData
 from core.intake import importer
 from core.intake.archive import Incoming, Member
-from core.intake.importer import STAGING, clear_staging, create_dataset, extend_dataset, sweep_staging
+from core.intake.importer import STAGING, clear_staging, create_dataset, extend_dataset
 from tests.conftest import MakeFolder, result_of
 from tests.core.intake.bad_archives import GOOD, picture, zipped
 
@@ -216,9 +216,9 @@ def test_a_damaged_record_is_said(data: datasets.DataSet, file: str, damage: str
 def test_what_a_killed_import_left_is_swept_out(shelf: Path, data: datasets.DataSet) -> None:
     (shelf / f"{STAGING}x").mkdir()
     (data.folder / f"{STAGING}x").mkdir()
-    sweep_staging(shelf, older_than=60)
+    clear_staging(shelf, lambda _token, age: age > 60)
     assert (shelf / f"{STAGING}x").exists()
-    sweep_staging(shelf, older_than=-1)
+    clear_staging(shelf, lambda _token, age: age > -1)
     assert not (shelf / f"{STAGING}x").exists()
     assert not (data.folder / f"{STAGING}x").exists()
     assert json.loads((data.folder / datasets.RECORD).read_bytes())["name"] == data.name
@@ -267,7 +267,7 @@ def test_what_a_killed_import_left_is_cleared_by_its_token(shelf: Path, data: da
     other = data.folder / f"{STAGING}another"
     other.mkdir()
     before = everything_in(data.folder / datasets.PICTURES)
-    clear_staging(shelf, TOKEN)
+    clear_staging(shelf, lambda token, _age: token == TOKEN)
     assert list(shelf.rglob(f"{STAGING}*")) == [other]
     assert everything_in(data.folder / datasets.PICTURES) == before
 

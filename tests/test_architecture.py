@@ -12,6 +12,7 @@ FLOORS = [
     (
         "core.messages",
         "core.errors",
+        "core.metrics",
         "core.events",
         "core.recipe_fields",
         "core.optimizers",

@@ -33,7 +33,7 @@ def write_aside(path: Path, write: Callable[[Path], None]) -> None:
     partial = partial_name(path)
     try:
         write(partial)
-        _flush(partial)
+        flush(partial)
         move_into_place(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -49,7 +49,16 @@ def move_into_place(made: Path, path: Path) -> None:
     """Move a whole file or folder to `path`, in the place of an old file. Raises OSError."""
     _patiently(lambda: made.replace(path))
     if os.name == "posix":  # Windows offers no way to flush a folder.
-        _flush(path.parent)
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have the operating system put a file's contents, or a folder's list of names, on the disk."""
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -114,12 +123,3 @@ def _patiently(act: Callable[[], Result]) -> Result:
             if time.monotonic() >= give_up:
                 raise
             threading.Event().wait(0.02)
-
-
-def _flush(path: Path) -> None:
-    """Have the operating system put a file's contents, or a folder's list of names, on the disk."""
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

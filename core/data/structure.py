@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.messages import Message
-from core.settings import settings
+from core.settings import Settings
 
 LEFTOVERS = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 """What systems leave behind beside dot-files; in lower case."""
@@ -59,9 +59,8 @@ def class_name(folder: str) -> str:
     return printable(folder).strip().rstrip(". ") or "unnamed"
 
 
-def path_fault(name: str) -> Message | None:
+def path_fault(name: str, allowed: Settings) -> Message | None:
     """Why a path out of an archive or a browser is refused; None for one that stays below where it is put."""
-    allowed = settings()
     if "\0" in name:
         return Message("its name holds a zero byte")
     if "\\" in name or _DRIVE.match(name):

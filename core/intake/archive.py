@@ -62,14 +62,14 @@ def store_upload(folder: Path, uploaded: Iterable[tuple[str, bytes]]) -> None:
 def upload_members(folder: Path) -> Iterator[Incoming]:
     """All that `store_upload` put into `folder`. Raises BadData when there are more files than are allowed."""
     names: list[str] = json.loads((folder / UPLOAD_NAMES).read_bytes())
-    most = settings().max_files
-    if len(names) > most:
+    allowed = settings()
+    if len(names) > allowed.max_files:
         template = "These are {found:,} files; {most:,} are allowed (the setting THAW_MAX_FILES)."
-        raise BadData(template, found=len(names), most=most)
+        raise BadData(template, found=len(names), most=allowed.max_files)
     for number, name in enumerate(names):
         if is_leftover(name.split("/")):
             continue
-        if reason := path_fault(name):
+        if reason := path_fault(name, allowed):
             yield skipped(name, reason)
         else:
             yield Member(name, (folder / str(number)).read_bytes, (number + 1) / len(names))
@@ -116,11 +116,11 @@ class ArchiveReader:
             size -= len(self.exactly(min(size, CHUNK)))
 
 
-def name_fault(name: str) -> Message | None:
+def name_fault(name: str, allowed: Settings) -> Message | None:
     """Why a member is refused for its name; None for one that is not."""
     if suffix(name) in PACKED_SUFFIXES:
         return Message("it is an archive inside the archive; unpack it first")
-    return path_fault(name)
+    return path_fault(name, allowed)
 
 
 def file_too_large(allowed: Settings) -> Message:

@@ -72,7 +72,7 @@ def tar_members(file: IO[bytes], name: str, size: int, allowed: Settings) -> Ite
 
 def _member(header: _Header, content: ArchiveReader, share: float, name: str, allowed: Settings) -> Iterator[Incoming]:
     left = header.size + -header.size % BLOCK
-    reason = name_fault(header.name)
+    reason = name_fault(header.name, allowed)
     if header.kind not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE):
         reason = reason or SPECIAL
     elif header.size > allowed.max_file_mb * 1_000_000:

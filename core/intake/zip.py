@@ -50,7 +50,7 @@ def zip_members(file: IO[bytes], name: str, size: int, allowed: Settings) -> Ite
             own = _name(entry)
             if own.endswith("/") or is_leftover(own.split("/")):
                 continue
-            if reason := name_fault(own) or _fault(entry, allowed):
+            if reason := name_fault(own, allowed) or _fault(entry, allowed):
                 yield skipped(own, reason)
             else:
                 yield Member(own, lambda entry=entry: _read(archive, entry, allowed), number / len(entries))  # type: ignore[misc]

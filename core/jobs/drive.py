@@ -24,7 +24,7 @@ from core.events import (
 )
 from core.jobs import results
 from core.jobs.job import ENDINGS, Job, Request, Run, Status
-from core.jobs.kinds import KINDS, Desk, delete_upload
+from core.jobs.kinds import KINDS, Desk, arguments_of, delete_upload
 from core.jobs.store import Store
 from core.jobs.store.database import retry_while_unavailable
 from core.messages import Message
@@ -76,7 +76,7 @@ def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) 
 
 def _driven(store: Store, job: Job, begin: float) -> Iterator[Event]:
     kind = KINDS[job.kind]
-    given = kind.arguments.model_validate(job.arguments)
+    given = arguments_of(job)
     run = store.runs.of_job(job) if job.lane == "training" else None
     folder = results.folder_of(job.about, job.id)
     work = kind.work(given, Desk(job.id, run.id if run else None, folder))

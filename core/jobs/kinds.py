@@ -14,11 +14,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import files, home
 from core.data import datasets
 from core.data.scan import scan
+from core.errors import BadRecipe, Fault
 from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
 from core.intake.importer import STAGING, archive_members, create_dataset, extend_dataset
@@ -240,17 +241,32 @@ PREVIEW = Kind(
     arguments=PreviewArguments,
     work=_preview,
     is_quick=True,
-    inputs=lambda given: _pictures_digest(Path(given.settings["data"])),
-    about=lambda given, _result: about_data(given.settings["data"]),
+    inputs=lambda given: _pictures_digest(Path(parse(given.settings).data)),
+    about=lambda given, _result: about_data(parse(given.settings).data),
 )
 IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
 KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW)}
 
 
+def arguments_of(job: Job) -> BaseModel:
+    """What a job was asked with. Raises BadRecipe when its kind takes something else by now."""
+    if job.lane == "training":
+        return parse(job.arguments)
+    model: type[BaseModel] = KINDS[job.kind].arguments
+    try:
+        return model.model_validate(job.arguments)
+    except ValidationError as error:
+        faults = [
+            Fault(".".join(map(str, one["loc"])) or job.kind, one["input"], Message(one["msg"]))
+            for one in error.errors()
+        ]
+        raise BadRecipe(faults) from error
+
+
 def shared_key(kind: Kind[Given], given: Given) -> str | None:
     """The name of a request, the same for the same work on the same inputs; None for a kind that is not shared.
 
-    Raises BadData when the pictures cannot be looked at.
+    Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
     """
     if kind.inputs is None:
         return None
@@ -259,9 +275,9 @@ def shared_key(kind: Kind[Given], given: Given) -> str | None:
 
 
 def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None) -> Job:
-    """Put work into the queue; of a shared kind, the job that does it or has done it already. Raises BadData.
+    """Put work into the queue; of a shared kind, the job that does it or has done it already.
 
-    With a `worker`, the job is its own at once and never waits.
+    With a `worker`, the job is its own at once and never waits. Raises BadData or BadRecipe.
     """
     return store.jobs.submit(
         kind.name,

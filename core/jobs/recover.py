@@ -42,7 +42,7 @@ def ensure_progress(store: Store) -> None:
     live = store.jobs.live()
     for line in requeue_lost(store, live):
         print(line, flush=True)
-    waiting = [job for job in live if job.status == "queued" and job.home in (None, here)]
+    waiting = [job for job in live if job.status == "queued" and job.home in (None, here) and job.kind in KINDS]
     if any(job.lane == "training" for job in waiting):
         ensure_training(sum(job.lane == "training" for job in live))
     light = [job for job in waiting if job.lane == "light"]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,23 @@ def keep(about: str | None, folder: Path, result: Mapping[str, Any]) -> Mapping[
     Raises BadData when what it is about was deleted meanwhile, OSError when the disk is full.
     """
     kind, _, name = (about or "").partition(":")
-    if kind == "data" and not Path(name).exists():
+    if kind == "data" and _is_deleted(Path(name)):
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # Where the whole folder was deleted, this job has made it anew.
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
         raise BadData("The pictures were deleted meanwhile; choose others.")
     if len(json.dumps(result)) <= ROW:
         return result
     files.write_json(folder / FILE, result)
     return {"file": str(folder / FILE)}
+
+
+def _is_deleted(data: Path) -> bool:
+    """Whether pictures are gone; of a data set that runs name, the record stays."""
+    if data.parent != home.data_folder():
+        return not data.exists()
+    return not datasets.is_dataset(data) or datasets.read_dataset(data).deleted is not None
 
 
 def read(job: Job) -> Mapping[str, Any] | None:

@@ -65,12 +65,12 @@ def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) 
         raise
     except StopRequested:
         retry_while_unavailable(partial(end, status="stopped", seconds=time.monotonic() - begin))
-        delete_upload(job)
+        results.discard(job)
     except Exception as error:
         message, details = explain(error), traceback.format_exc()
         seconds = time.monotonic() - begin
         retry_while_unavailable(partial(end, status="failed", seconds=seconds, message=message, traceback=details))
-        delete_upload(job)
+        results.discard(job)
         raise JobFailed(message) from error
 
 
@@ -188,6 +188,7 @@ def heart(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) 
                 if when_stuck and store.jobs.wish(job.id) == "stop":
                     asked = asked or now
                     if now - asked >= STUCK and store.jobs.end(job.id, "stopped", job.worker):
+                        results.discard(job)
                         when_stuck()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

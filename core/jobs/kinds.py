@@ -9,7 +9,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -32,7 +33,7 @@ from core.recipe import Recipe, parse, to_settings, to_toml
 from core.training.validate import check
 
 UPLOADING = 3600.0
-"""Seconds that a browser may take to send its files before they are taken for forgotten."""
+"""Seconds after which the files of a browser that nobody asked for, and half downloads, count as forgotten."""
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
 
@@ -214,8 +215,10 @@ def _pictures_digest(data: Path) -> str:
     """Changes with the pictures at `data`, with their files and with people's edits of them."""
     digest = hashlib.sha256()
     for picture in scan(data).pictures:
-        status = picture.path.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        stamp: tuple[int, ...] = ()
+        with suppress(OSError):  # The work itself says which picture is gone.
+            status = picture.path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         digest.update(json.dumps([picture.file, picture.label, picture.split, stamp]).encode())
     return digest.hexdigest()
 
@@ -223,9 +226,7 @@ def _pictures_digest(data: Path) -> str:
 TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
 ARCHIVE = Kind(name="archive", lane="light", arguments=ArchiveArguments, work=_import_archive, about=_about_new_data)
 UPLOAD = Kind(name="upload", lane="light", arguments=UploadArguments, work=_import_files, about=_about_new_data)
-CAMERA = Kind(
-    name="camera", lane="light", arguments=UploadArguments, work=_import_files, about=_about_new_data, is_quick=True
-)
+CAMERA = replace(UPLOAD, name="camera", is_quick=True)
 PUBLIC = Kind(name="public", lane="light", arguments=PublicArguments, work=_import_public, about=_about_new_data)
 INSPECT = Kind(
     name="inspect",
@@ -256,11 +257,8 @@ def arguments_of(job: Job) -> BaseModel:
     try:
         return model.model_validate(job.arguments)
     except ValidationError as error:
-        faults = [
-            Fault(".".join(map(str, one["loc"])) or job.kind, one["input"], Message(one["msg"]))
-            for one in error.errors()
-        ]
-        raise BadRecipe(faults) from error
+        wrong = [(".".join(map(str, one["loc"])), one["input"], Message(one["msg"])) for one in error.errors()]
+        raise BadRecipe([Fault(*one) for one in wrong]) from error
 
 
 def shared_key(kind: Kind[Given], given: Given) -> str | None:
@@ -308,12 +306,14 @@ def delete_upload(job: Job) -> None:
 
 
 def tidy(store: Store) -> None:
-    """Delete what killed processes left behind: staged pictures of jobs that are not live, uploads nobody asked for."""
+    """Delete what killed processes left: staged pictures of jobs that are not live, half downloads, lost uploads."""
     live = store.jobs.live()
     ids = {job.id for job in live}
     for folder in (*home.data_folder().glob(f"{STAGING}*"), *home.data_folder().glob(f"*/{STAGING}*")):
         if folder.name.removeprefix(STAGING) not in ids:
             shutil.rmtree(folder, ignore_errors=True)
+    for folder in (home.downloads_folder(), *home.downloads_folder().glob("*/")):
+        files.sweep(folder, UPLOADING)
     used = json.dumps([dict(job.arguments) for job in live])
     for upload in home.uploads_folder().glob("*"):
         if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:

@@ -12,6 +12,7 @@ from core import files, home
 from core.data import datasets
 from core.errors import BadData
 from core.jobs.job import Job
+from core.jobs.kinds import delete_upload
 from core.jobs.store import Store
 
 KEPT = 40
@@ -73,6 +74,12 @@ def forget(store: Store, job: Job) -> None:
     """Delete an ended job with its files."""
     shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
     store.jobs.forget([job.id])
+
+
+def discard(job: Job) -> None:
+    """Delete what a job has left that ended without a result: files of its result, and its upload."""
+    shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
+    delete_upload(job)
 
 
 def prune(store: Store, about: str | None) -> None:

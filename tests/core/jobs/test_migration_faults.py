@@ -15,6 +15,7 @@ from core.jobs.drive import drive
 from core.jobs.migrations import migrate
 from core.jobs.process import process_id
 from core.jobs.store import open_store, store_at
+from core.jobs.store.tables import jobs
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.old_homes import unpack_old_home
 
@@ -124,4 +125,21 @@ def test_a_run_whose_database_another_version_changes_writes_nothing_more(
     set_revision(database_url, migrate.HEAD)
     assert len(store.runs.steps(run.id)) <= changed
     assert store.runs.get(run.id).status == "running"
+    store.database.close()
+
+
+def test_what_was_begun_before_the_change_is_not_written_after_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.sqlite'}"
+    store = store_at(url)
+    job = store.jobs.submit("inspect", "light", {})
+
+    def forget_all() -> None:
+        with store.database.transaction() as connection:
+            set_revision(url, "another")  # In the blink between the look and the writing.
+            connection.execute(sa.delete(jobs))
+
+    with pytest.raises(Outdated):
+        forget_all()
+    set_revision(url, migrate.HEAD)
+    assert store.jobs.get(job.id) == job
     store.database.close()

@@ -67,7 +67,7 @@ def show_skipped(data: datasets.DataSet) -> None:
     count = len(data.skipped) + data.more_skipped
     with st.expander(f"{count:,} files were left out when the pictures came in", icon=":material/rule:"):
         st.dataframe(
-            {"File": [one.name for one in data.skipped], "Why": [one.reason for one in data.skipped]},
+            {"File": [one.name for one in data.skipped], "Why": [str(one.reason) for one in data.skipped]},
             hide_index=True,
             height="content" if len(data.skipped) < 10 else 390,
         )

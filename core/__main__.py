@@ -1,4 +1,4 @@
-"""The command line: `python -m core train|backbones|runs|pause|stop|resume|work|check|import|predict|export`."""
+"""The command line: `python -m core COMMAND`; each file of `core.cli` declares and runs some of the commands."""
 
 import argparse
 import os
@@ -6,20 +6,20 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from core.cli import backbones, data, results, runs, train
-from core.errors import BadRecipe, StoreBusy, ThawError
+from core.cli import about, data, results, runs, train
+from core.errors import BadRecipe, BadSettings, StoreBusy, ThawError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe or bad arguments."""
+    """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe, bad settings or bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m core", description="Transfer learning from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, backbones, runs, data, results):
+    for command in (train, about, runs, data, results):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         _carry_out(options)
-    except BadRecipe as error:
+    except (BadRecipe, BadSettings) as error:
         print(error, file=sys.stderr)
         return 2
     except ThawError as error:

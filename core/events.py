@@ -7,10 +7,11 @@ bar from them, a worker process writes them to the store, and the dashboard read
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, core_schema
 
 from core.messages import Message
 
@@ -24,13 +25,41 @@ class StopRequested(Exception):
 
 @dataclass(frozen=True)
 class Metrics:
-    """Means over the images seen, not over batches. `loss` = `cross_entropy` + `l1` + `l2`; `accuracy` in 0…1."""
+    """Means over the images seen, not over batches. `loss` = `cross_entropy` + `l1` + `l2`; `accuracy` in 0…1.
+
+    `others` are further metrics by name (`core.metrics`). One that was not measured then is not in it.
+    """
 
     loss: float
     cross_entropy: float
     l1: float
     l2: float
     accuracy: float
+    others: Mapping[str, float] = field(default_factory=dict)
+
+    def by_name(self) -> dict[str, float]:
+        """All metrics by their names, in one mapping, as JSON has them."""
+        return {name: getattr(self, name) for name in _FIXED} | dict(self.others)
+
+    @classmethod
+    def parse(cls, values: object) -> "Metrics":
+        """What `by_name` gave. Raises ValueError where one of the five is missing, or is no number."""
+        if isinstance(values, Metrics):
+            return values
+        if not isinstance(values, Mapping) or not values.keys() >= set(_FIXED):
+            raise ValueError("metrics")
+        numbers = {str(name): float(value) for name, value in values.items()}
+        fixed = {name: numbers.pop(name) for name in _FIXED}
+        return cls(**fixed, others=numbers)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """So that pydantic reads and writes metrics that are parts of events."""
+        write = core_schema.plain_serializer_function_ser_schema(cls.by_name)
+        return core_schema.no_info_plain_validator_function(cls.parse, serialization=write)
+
+
+_FIXED = tuple(one.name for one in dataclasses.fields(Metrics) if one.name != "others")
 
 
 @dataclass(frozen=True)
@@ -166,24 +195,17 @@ def name(event: Event | type[Event]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def to_dict(event: Event) -> dict[str, Any]:
-    """The event as plain JSON values, without its name."""
-    plain = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-    return {
-        n: Message.parse(v).to_json()
-        if n in ("text", "stage")
-        else dataclasses.asdict(v)
-        if dataclasses.is_dataclass(v)
-        else v
-        for n, v in plain.items()
-    }
-
-
 _KINDS: dict[str, TypeAdapter[Event]] = {name(kind): TypeAdapter(kind) for kind in Event.__args__}
 
 
+def to_dict(event: Event) -> dict[str, Any]:
+    """The event as plain JSON values, without its name."""
+    values: dict[str, Any] = _KINDS[name(event)].dump_python(event, mode="json")
+    return values
+
+
 def from_dict(kind: str, values: Mapping[str, Any]) -> Event:
-    """The event called `kind` ("epoch_ended") from what `to_dict` gave, perhaps by way of JSON."""
+    """The event called `kind` ("epoch_ended") from what `to_dict` gave, also after JSON."""
     return _KINDS[kind].validate_python(values)
 
 
@@ -191,10 +213,11 @@ def measures(event: Event) -> tuple[int, dict[str, float]]:
     """The step or epoch, and values such as "step/loss" or "val/accuracy"; nothing for events that measure nothing."""
     match event:
         case StepEnded():
-            return event.step, {f"step/{name}": value for name, value in vars(event.metrics).items()}
+            return event.step, {f"step/{name}": value for name, value in event.metrics.by_name().items()}
         case EpochEnded():
             passes = {"train": event.train} | ({"val": event.val} if event.val else {})
-            values = {f"{part}/{name}": value for part, all_ in passes.items() for name, value in vars(all_).items()}
-            return event.epoch, values
+            return event.epoch, {
+                f"{part}/{name}": value for part, metrics in passes.items() for name, value in metrics.by_name().items()
+            }
         case _:
             return 0, {}

@@ -6,149 +6,157 @@ image folder exist is a question about the world, and `core.training.validate` a
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationError
 
 from core.errors import BadRecipe, Fault
 from core.messages import Message
-
-DEFAULT_LR = {"adam": 1e-3, "sgd": 1e-2}
-"""Learning rates to start from: Adam's is the default of its paper (arXiv:1412.6980), SGD's is ten times that."""
-
-
-def _number(value: Any) -> Any:
-    """Refuse True and "0.1" as numbers: pydantic would turn both into one without a word."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a number")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(strict=True)]
+from core.optimizers import (
+    NO_SUCH_OPTIMIZER,
+    OPTIMIZER_NAME,
+    OPTIMIZERS,
+    Adam,
+    ChosenOptimizer,
+    defaults,
+    optimizer_settings,
+)
+from core.recipe_fields import About, Choice, Count, Frozen, Number, OneOf, Setting, alternatives, beside, described
 
 
-class _Settings(BaseModel):
-    """Frozen, and closed to misspelt fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Adam(_Settings):
-    """Adam (arXiv:1412.6980) with the paper's defaults."""
-
-    name: Literal["adam"] = "adam"
-    lr: Annotated[Number, Field(gt=0)] = DEFAULT_LR["adam"]
-    betas: tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(ge=0, lt=1)]] = (0.9, 0.999)
-    eps: Annotated[Number, Field(gt=0)] = 1e-8
-
-
-class Sgd(_Settings):
-    """Stochastic gradient descent with momentum, or with Nesterov's where `nesterov`."""
-
-    name: Literal["sgd"] = "sgd"
-    lr: Annotated[Number, Field(gt=0)] = DEFAULT_LR["sgd"]
-    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    nesterov: Annotated[bool, Field(strict=True)] = False
-
-    @field_validator("nesterov")
-    @classmethod
-    def _needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
-        if nesterov and info.data.get("momentum") == 0:
-            raise ValueError("Nesterov's momentum needs a momentum above 0")
-        return nesterov
-
-
-def _optimizer_name(settings: Any) -> Any:
-    """Adam where no name is given, so that `--set optimizer.lr=0.01` is enough."""
-    return str(settings.get("name", "adam")) if isinstance(settings, Mapping) else getattr(settings, "name", None)
-
-
-Optimizer = Annotated[Annotated[Adam, Tag("adam")] | Annotated[Sgd, Tag("sgd")], Discriminator(_optimizer_name)]
-
-
-class Penalties(_Settings):
+class Penalties(Frozen):
     """Factors of the terms l1·Σ|w| and l2·Σw² over the trainable weights."""
 
-    l1: Annotated[Number, Field(ge=0)] = 0.0
-    l2: Annotated[Number, Field(ge=0)] = 0.0
+    l1: Annotated[
+        Number,
+        Field(ge=0),
+        About("L1 penalty", "Factor of the sum of absolute weights: pushes weights to exactly zero.", step=1e-4),
+    ] = 0.0
+    l2: Annotated[
+        Number,
+        Field(ge=0),
+        About("L2 penalty", "Factor of the sum of squared weights: keeps all weights small.", step=1e-4),
+    ] = 0.0
 
 
-class Recipe(_Settings):
-    """Everything that decides a run.
+WEIGHTS = {"pretrained": Choice("Pretrained weights"), "random": Choice("Random")}
+DEVICES = {
+    "auto": Choice("Automatic"),
+    "cpu": Choice("CPU"),
+    "cuda": Choice("NVIDIA GPU"),
+    "mps": Choice("Apple GPU"),
+}
+PRECISIONS = {"auto": Choice("Automatic"), "fp32": Choice("32 bits"), "bf16": Choice("bfloat16")}
+AUGMENTATIONS = {
+    "none": Choice("None"),
+    "flip": Choice("Flip", "Flip mirrors them at random."),
+    "standard": Choice("Standard", "Standard takes random crops, mirrors them, and varies colours a little."),
+}
+"""The ways to vary training pictures; `core.data.transforms` has a row for each, which says how."""
 
-    data          a folder of class folders, or one that holds train/ and val/ of class folders
-    val_fraction  share of each class held out for validation; not used where the folder has its own val/
-    backbone      a name of the catalogue (`python -m core backbones`)
-    weights       what the backbone starts from
-    trainable     block names ("layer4") and layers inside blocks ("layer4.1.conv2"), or "all"
-    image_size    side in pixels; None takes the weights' own
-    device        "auto" takes a GPU where there is one
-    precision     "auto" computes in bfloat16 where the hardware does so natively
-    augment       how training pictures are varied: "flip", or "standard" for random crops, flips and light colours too
-    views         variations of each picture that are kept as features; 0 makes new ones in every epoch, and keeps none
-    """
 
-    version: Literal[1] = 1
-    data: Annotated[str, Field(min_length=1)]
-    val_fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.25
-    backbone: str = "mobilenet_v2"
-    weights: Literal["pretrained", "random"] = "pretrained"
-    trainable: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("head",)
-    image_size: Annotated[Count, Field(ge=10, le=1024)] | None = None
-    epochs: Annotated[Count, Field(ge=1, le=10_000)] = 10
-    batch_size: Annotated[Count, Field(ge=1, le=4096)] = 32
-    seed: Annotated[Count, Field(ge=0, lt=2**53)] = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    augment: Literal["none", "flip", "standard"] = "none"
-    views: Annotated[Count, Field(ge=0, le=64)] = 8
-    optimizer: Optimizer = Adam()
+class Recipe(Frozen):
+    """Everything that decides a run."""
+
+    version: Annotated[
+        Literal[1],
+        About("Version", "Of the recipe's own form.", expected="must be 1, the only version there is"),
+    ] = 1
+    data: Annotated[
+        str,
+        Field(min_length=1),
+        About(
+            "Pictures",
+            "What the network shall learn: a sample, or pictures of your own, which the Data page takes in.",
+            expected="must be the path of a folder that holds one folder of pictures per class",
+            example="sample_data/stamps",
+        ),
+    ]
+    val_fraction: Annotated[
+        Number,
+        Field(gt=0, lt=1),
+        About(
+            "Held out for validation",
+            "Share of each class that the network never trains on, so that one sees how it does on new pictures.",
+            step=0.05,
+        ),
+    ] = 0.25
+    backbone: Annotated[
+        str,
+        About(
+            "Backbone",
+            "A network that has already learnt to see, on 1.3 million photos. Type to search.",
+            expected="must be the name of a backbone; `python -m core backbones` lists them",
+        ),
+    ] = "mobilenet_v2"
+    weights: Annotated[
+        str,
+        OneOf(WEIGHTS),
+        About(
+            "Start from",
+            "Pretrained weights have learnt to see already; random ones have to learn everything from your pictures.",
+        ),
+    ] = "pretrained"
+    trainable: Annotated[
+        Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)],
+        About(
+            "Blocks",
+            'What learns: blocks, layers inside them ("layer4.1.conv2"), or "all".',
+            expected='must be "all" or a list of at least one block or layer, such as ["head"]',
+        ),
+    ] = ("head",)
+    image_size: Annotated[
+        Count | None,
+        Field(ge=10, le=1024),
+        About(
+            "Image size",
+            "Side of the square that the network sees, in pixels; smaller is faster. Empty: the weights' own.",
+            unit="pixels",
+            example=224,
+        ),
+    ] = None
+    epochs: Annotated[Count, Field(ge=1, le=10_000), About("Epochs", "How often all training pictures are seen.")] = 10
+    batch_size: Annotated[Count, Field(ge=1, le=4096), About("Batch size", "Pictures per step.")] = 32
+    seed: Annotated[Count, Field(ge=0, le=2**53 - 1), About("Seed", "The same seed gives the same run.")] = 0
+    device: Annotated[
+        str, OneOf(DEVICES), About("Device", "What computes. Automatic takes a GPU where there is one.", advanced=True)
+    ] = "auto"
+    precision: Annotated[
+        str,
+        OneOf(PRECISIONS),
+        About(
+            "Precision",
+            "How exact numbers are. bfloat16 is faster where the hardware has it; automatic finds out.",
+            advanced=True,
+        ),
+    ] = "auto"
+    augment: Annotated[
+        str,
+        OneOf(AUGMENTATIONS),
+        About("Variation", "Vary training pictures, so that there seem to be more."),
+    ] = "none"
+    views: Annotated[
+        Count, Field(ge=0, le=64), About("Variations kept", "Of each picture; 0 makes new ones every epoch.")
+    ] = 8
+    optimizer: ChosenOptimizer = Adam()
     penalties: Penalties = Penalties()
 
 
-OPTIMIZERS: dict[str, type[Adam] | type[Sgd]] = {"adam": Adam, "sgd": Sgd}
-
-EXPECTED = {
-    "version": "must be 1, the only version there is",
-    "data": "must be the path of a folder that holds one folder of pictures per class",
-    "val_fraction": "must be a number above 0 and below 1, such as 0.25",
-    "backbone": "must be the name of a backbone; `python -m core backbones` lists them",
-    "weights": 'must be "pretrained" or "random"',
-    "trainable": 'must be "all" or a list of at least one block or layer, such as ["head"]',
-    "image_size": "must be a whole number of pixels from 10 to 1024, or be left out for the weights' own",
-    "epochs": "must be a whole number from 1 to 10,000",
-    "batch_size": "must be a whole number from 1 to 4,096",
-    "seed": "must be a whole number from 0 to 9,007,199,254,740,991",
-    "device": 'must be "auto", "cpu", "cuda" or "mps"',
-    "precision": 'must be "auto", "fp32" or "bf16"',
-    "augment": 'must be "none", "flip" or "standard"',
-    "views": "must be a whole number from 0 to 64",
-    "optimizer": 'must be a table whose name is "adam" or "sgd"',
-    "optimizer.name": 'must be "adam" or "sgd"',
-    "optimizer.lr": "must be a finite number above 0, such as 0.001",
-    "optimizer.momentum": "must be a number from 0 up to, but not including, 1, such as 0.9",
-    "optimizer.nesterov": "must be true or false, and true only with a momentum above 0",
-    "optimizer.betas": "must be two numbers from 0 up to, but not including, 1, such as [0.9, 0.999]",
-    "optimizer.eps": "must be a finite number above 0, such as 1e-8",
-    "penalties": "must be a table with l1 and l2",
-    "penalties.l1": "must be a finite number, 0 or more",
-    "penalties.l2": "must be a finite number, 0 or more",
+SETTINGS: dict[str, Setting] = {
+    **described(Recipe),
+    OPTIMIZER_NAME.path: OPTIMIZER_NAME,
+    **{path: one for name in reversed(OPTIMIZERS) for path, one in optimizer_settings(name).items()},
+    **described(Penalties, "penalties"),
 }
-"""What is right for each field, as the end of a sentence that begins with the field and its value."""
+"""Every setting that a recipe can have, by its path. Of those that several optimizers have, the first one's."""
+
+
+def title(path: str) -> str:
+    """What people call the setting at a path; the path itself where there is none."""
+    return SETTINGS[path].title if path in SETTINGS else path
 
 
 def faults(settings: Mapping[str, Any]) -> tuple[Fault, ...]:
@@ -162,27 +170,39 @@ def faults(settings: Mapping[str, Any]) -> tuple[Fault, ...]:
 
 
 def _fault(settings: Mapping[str, Any], loc: tuple[int | str, ...], kind: str) -> Fault:
-    """One of pydantic's findings in our words; `loc` is its path, with the optimizer's name as an extra step."""
-    section, *inside = map(str, loc)
-    optimizer = inside.pop(0) if section == "optimizer" and inside else None
-    if kind == "union_tag_invalid":
-        inside = ["name"]
-    nested = section in ("optimizer", "penalties") and inside
+    """One of pydantic's findings in our words; `loc` is its path."""
+    section, *inside = map(str, (*loc, "name") if kind == NO_SUCH_OPTIMIZER else loc)
+    nested = section in SECTIONS and bool(inside)
     field = f"{section}.{inside[0]}" if nested else section
-
-    value: Any = settings.get(section)
-    if nested:
-        value = value.get(inside[0])
-    if kind != "extra_forbidden":
-        return Fault(field, value, Message(EXPECTED[field]))
-    model = OPTIMIZERS[optimizer] if optimizer else Penalties if nested else Recipe
-    return Fault(field, value, Message(_no_such_setting(field.split(".")[-1], tuple(model.model_fields))))
+    value = settings[section].get(inside[0]) if nested else settings.get(section)
+    known = _known(settings, section) if nested else described(Recipe)
+    if kind == "extra_forbidden":
+        return Fault(field, value, _no_such_setting(field, known if nested else (*known, *SECTIONS)))
+    return Fault(field, value, SECTIONS[field] if field in SECTIONS else known[field].expected)
 
 
-def _no_such_setting(name: str, known: tuple[str, ...]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-    return f"is not a setting; {hint}"
+def _known(settings: Mapping[str, Any], section: str) -> dict[str, Setting]:
+    """What can be set in a section, which is a table in `settings`."""
+    if section == "penalties":
+        return described(Penalties, section)
+    named = settings[section].get("name", OPTIMIZER_NAME.default)
+    own = optimizer_settings(named) if isinstance(named, str) and named in OPTIMIZERS else {}
+    return {OPTIMIZER_NAME.path: OPTIMIZER_NAME, **own}
+
+
+SECTIONS = {
+    "optimizer": Message("must be a table whose name is {names}", names=alternatives(tuple(OPTIMIZERS))),
+    "penalties": Message("must be a table with {names}", names=" and ".join(Penalties.model_fields)),
+}
+"""The parts of a recipe that have settings of their own, and what is right for each."""
+
+
+def _no_such_setting(field: str, known: Iterable[str]) -> Message:
+    *_, name = field.split(".")
+    names = [path.split(".")[-1] for path in known]
+    if nearest := difflib.get_close_matches(name, names, n=1):
+        return Message("is not a setting; did you mean {nearest}?", nearest=nearest[0])
+    return Message("is not a setting; there are {known}", known=names)
 
 
 def parse(settings: Mapping[str, Any]) -> Recipe:
@@ -225,3 +245,15 @@ def flat_settings(recipe: Recipe) -> dict[str, Any]:
 def to_toml(recipe: Recipe) -> str:
     """The recipe as the text of a TOML file that `python -m core train` takes."""
     return tomli_w.dumps(to_settings(recipe))
+
+
+def example_toml() -> str:
+    """A recipe as an example: all defaults, and what each setting does."""
+    name = OPTIMIZER_NAME.default
+    others = (beside("", f'or "{other}": {defaults(other)}') for other in OPTIMIZERS if other != name)
+    sections = [
+        [setting.as_toml() for path, setting in SETTINGS.items() if "." not in path and path != "version"],
+        ["[optimizer]", beside(f'name = "{name}"', defaults(name)), *others],
+        ["[penalties]", *(setting.as_toml() for setting in described(Penalties, "penalties").values())],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from tsdownsample import MinMaxLTTBDownsampler
 
+from core.metrics import METRICS, heading
 from dashboard import palette
 from dashboard.run_history import RunHistory
 
 Figure = dict[str, Any]
 
-TERMS = {"cross_entropy": "cross-entropy", "l1": "L1", "l2": "L2"}
 DASHES = {"cross_entropy": "dot", "l1": "dash", "l2": "dashdot"}
 DIGITS = 5
 """Digits kept of each value: more would be sent, and none of them seen."""
@@ -26,21 +26,22 @@ _thinner = MinMaxLTTBDownsampler()  # type: ignore[no-untyped-call]
 
 def loss_chart(history: RunHistory) -> Figure:
     """Loss by step and by epoch, in training and validation; the validation's terms too where penalties are on."""
-    traces = [*_curves(history, "loss", "%{y:.4f}")]
+    traces = [*_curves(history, "loss")]
     on = [name for name in ("l1", "l2") if history.last_step and history.column(name)[-1]]
     if on:
         traces += [_term(history, name) for name in ("cross_entropy", *on)] + [_validated_cross_entropy(history)]
-    return {"data": traces, "layout": _by_epoch(history, "Loss", {"rangemode": "tozero"})}
+    return {"data": traces, "layout": _by_epoch(history, heading("loss"), {"rangemode": "tozero"})}
 
 
 def accuracy_chart(history: RunHistory) -> Figure:
     """Share of pictures named rightly, by step and by epoch, in training and validation."""
     axis = {"range": [0, 1.02], "tickformat": ".0%"}
-    return {"data": _curves(history, "accuracy", "%{y:.1%}"), "layout": _by_epoch(history, "Accuracy", axis)}
+    return {"data": _curves(history, "accuracy"), "layout": _by_epoch(history, heading("accuracy"), axis)}
 
 
-def _curves(history: RunHistory, measure: str, number: str) -> list[dict[str, Any]]:
+def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
     """A faint line through the steps, and a strong one with markers through each pass over the images."""
+    number = f"%{{y:{METRICS[measure].format}}}"
     steps = {
         **_thinned(history, measure),
         "hovertemplate": f"step %{{customdata}}: {number}<extra></extra>",
@@ -74,8 +75,8 @@ def _term(history: RunHistory, name: str) -> dict[str, Any]:
         "type": "scatter",
         "mode": "lines",
         **_thinned(history, name),
-        "hovertemplate": f"{TERMS[name]}: %{{y:.4f}}<extra></extra>",
-        "name": TERMS[name],
+        "hovertemplate": f"{METRICS[name].title}: %{{y:{METRICS[name].format}}}<extra></extra>",
+        "name": METRICS[name].title,
         "legend": "legend2",
         "line": {"color": palette.TERMS[name], "width": 2, "dash": DASHES[name]},
     }

@@ -4,7 +4,8 @@ Widgets come and go with their pages, and Streamlit forgets the values of those 
 value; `bind` lends one to a widget and takes it back when the person changes it.
 """
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,89 +13,72 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
-from core.recipe import DEFAULT_LR, Recipe
+from core.optimizers import OPTIMIZERS
+from core.recipe import Recipe, parse
 from dashboard.allowed_folders import SAMPLE_DATA
 
-SAME_IN_BOTH = (
-    *("data", "val_fraction", "backbone", "weights", "image_size", "epochs", "batch_size", "seed"),
-    *("augment", "views", "device", "precision"),
-)
-"""Fields that draft and recipe have in common."""
+DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
 
 
-@dataclass
+@dataclass(slots=True)
 class Draft:
-    """A recipe that may still be wrong. `layers` are the trainable layers' paths; each optimizer keeps its settings."""
+    """A recipe that may still be wrong: `draft["optimizer.lr"]` reads a setting by its path, and can be assigned to.
 
-    data: str = str(SAMPLE_DATA / "stamps")
-    val_fraction: float = 0.25
-    backbone: str = "mobilenet_v2"
-    weights: str = "pretrained"
-    layers: frozenset[str] = field(default_factory=frozenset)
-    image_size: int | None = None
-    epochs: int = 10
-    batch_size: int = 32
-    seed: int = 0
-    augment: str = "none"
-    views: int = 8
-    device: str = "auto"
-    precision: str = "auto"
-    optimizer: str = "adam"
-    adam_lr: float = DEFAULT_LR["adam"]
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    sgd_lr: float = DEFAULT_LR["sgd"]
-    momentum: float = 0.9
-    nesterov: bool = False
-    l1: float = 0.0
-    l2: float = 0.0
+    `values` are the recipe's settings in its own shape. `optimizers` has the settings of every optimizer, also of those
+    that are not chosen, so that they come back with them. `layers` are the paths of the trainable layers.
+    """
 
-    def __post_init__(self) -> None:
-        self.layers = self.layers or catalogue.select(self.chosen_backbone(), ["head"])
+    values: dict[str, Any]
+    optimizers: dict[str, dict[str, Any]]
+    layers: frozenset[str]
+
+    def __getitem__(self, path: str) -> Any:
+        group, name = self._find(path)
+        return group[name]
+
+    def __setitem__(self, path: str, value: Any) -> None:
+        if path == "optimizer.name":
+            self.values["optimizer"] = self.optimizers[value]
+            return
+        group, name = self._find(path)
+        group[name] = value
+
+    def _find(self, path: str) -> tuple[Any, str | int]:
+        """What a setting lies in, and its name or number there: "optimizer.betas.0" is a number of a list."""
+        *groups, name = path.split(".")
+        found: Any = self.values
+        for group in groups:
+            found = found[group]
+        return found, int(name) if isinstance(found, list) else name
 
     def chosen_backbone(self) -> Backbone:
         """The catalogue's entry for the backbone."""
-        return catalogue.get(self.backbone)
+        return catalogue.get(self["backbone"])
 
     def data_path(self) -> str:
         """The folder of pictures as an absolute path; empty when none is named."""
-        return str(Path(self.data).expanduser().absolute()) if self.data else ""
+        return str(Path(self["data"]).expanduser().absolute()) if self["data"] else ""
 
     def settings(self) -> dict[str, Any]:
-        """The draft in the recipe's own fields, unchecked (`core.training.validate`)."""
-        adam = {"name": "adam", "lr": self.adam_lr, "betas": (self.beta1, self.beta2), "eps": self.eps}
-        sgd = {"name": "sgd", "lr": self.sgd_lr, "momentum": self.momentum, "nesterov": self.nesterov}
-        return {name: getattr(self, name) for name in SAME_IN_BOTH} | {
-            "data": self.data_path(),
-            "trainable": self._trainable(),
-            "optimizer": adam if self.optimizer == "adam" else sgd,
-            "penalties": {"l1": self.l1, "l2": self.l2},
-        }
-
-    def _trainable(self) -> str | list[str]:
+        """The recipe's settings, unchecked (`core.training.validate`)."""
         backbone = self.chosen_backbone()
         everything = len(self.layers) == len(backbone.layers)
-        return "all" if everything else list(catalogue.names_of(backbone, self.layers))
+        trainable = "all" if everything else list(catalogue.names_of(backbone, self.layers))
+        return copy.deepcopy(self.values) | {"data": self.data_path(), "trainable": trainable}
 
 
 def from_recipe(recipe: Recipe) -> Draft:
     """The draft that would give `recipe` again."""
-    chosen = catalogue.select(catalogue.get(recipe.backbone), recipe.trainable)
-    same = {name: getattr(recipe, name) for name in SAME_IN_BOTH}
-    optimizer = recipe.optimizer
-    draft = Draft(**same, layers=chosen, optimizer=optimizer.name, **recipe.penalties.model_dump())
-    if optimizer.name == "adam":
-        draft.adam_lr, (draft.beta1, draft.beta2), draft.eps = optimizer.lr, optimizer.betas, optimizer.eps
-    else:
-        draft.sgd_lr, draft.momentum, draft.nesterov = optimizer.lr, optimizer.momentum, optimizer.nesterov
-    return draft
+    values = recipe.model_dump(mode="json")
+    optimizers = {name: model.model_validate({}).model_dump(mode="json") for name, model in OPTIMIZERS.items()}
+    optimizers[recipe.optimizer.name] = values["optimizer"]
+    return Draft(values, optimizers, catalogue.select(catalogue.get(recipe.backbone), recipe.trainable))
 
 
 def current() -> Draft:
     """This session's draft; a new session starts with the defaults."""
     if is_new():
-        st.session_state["draft"] = Draft()
+        take_over(parse({"data": DEFAULT_DATA}))
     draft: Draft = st.session_state["draft"]
     return draft
 
@@ -109,12 +93,12 @@ def take_over(recipe: Recipe) -> None:
     st.session_state["draft"] = from_recipe(recipe)
 
 
-def bind(name: str) -> dict[str, Any]:
-    """Arguments that tie a widget to the draft's field `name`: `st.number_input("Epochs", **bind("epochs"))`."""
-    key = f"draft.{name}"
-    st.session_state[key] = getattr(current(), name)
-    return {"key": key, "on_change": _take_back, "args": (name, key)}
+def bind(path: str) -> dict[str, Any]:
+    """Arguments that tie a widget to a setting of the draft: `st.number_input("Epochs", **bind("epochs"))`."""
+    key = f"draft.{path}"
+    st.session_state[key] = current()[path]
+    return {"key": key, "on_change": _take_back, "args": (path, key)}
 
 
-def _take_back(name: str, key: str) -> None:
-    setattr(current(), name, st.session_state[key])
+def _take_back(path: str, key: str) -> None:
+    current()[path] = st.session_state[key]

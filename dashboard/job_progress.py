@@ -67,7 +67,7 @@ def _end_of_own(job: Job | None) -> None:
 
 def choose_dataset(data: str) -> None:
     """Choose what has just come in."""
-    draft.current().data = data
+    draft.current()["data"] = data
     st.session_state["import told"] = None
 
 

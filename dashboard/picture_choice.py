@@ -7,8 +7,10 @@ from PIL import Image
 
 from core.data.images import thumbnail
 from core.data.scan import ImageFolder
+from core.recipe import SETTINGS
 from dashboard import picture_sets
 from dashboard.draft import bind, current
+from dashboard.setting_widget import setting_widget
 from dashboard.text import plain
 
 SHOWN_CLASSES = 10
@@ -18,22 +20,16 @@ THUMBNAIL = 96
 
 def choose_pictures() -> None:
     """The widgets: pictures by their name, and how much of them is held out."""
-    names = picture_sets.choices(current().data)
+    names = picture_sets.choices(current()["data"])
     st.selectbox(
-        "Pictures",
+        SETTINGS["data"].title,
         list(names),
         format_func=lambda path: names.get(path, path),
-        help="What the network shall learn: a sample, or pictures of your own, which the Data page takes in.",
+        help=SETTINGS["data"].help,
         **bind("data"),
     )
     _count()
-    st.number_input(
-        "Held out for validation",
-        step=0.05,
-        format="%g",
-        help="Share of each class that the network never trains on, so that one sees how it does on new pictures.",
-        **bind("val_fraction"),
-    )
+    setting_widget(SETTINGS["val_fraction"])
 
 
 def _count() -> None:

@@ -44,7 +44,7 @@ def open_named(name: str) -> None:
     """Choose the data set that an address names, if there is one."""
     own = {data.folder.name: data.folder for data in datasets.list_datasets(home.data_folder())}
     if name in own:
-        draft.current().data = str(own[name])
+        draft.current()["data"] = str(own[name])
 
 
 def name_in_address(path: str) -> None:

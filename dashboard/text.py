@@ -6,7 +6,8 @@ from typing import Literal
 import streamlit as st
 
 from core.backbones import catalogue
-from core.recipe import Recipe
+from core.errors import Fault
+from core.recipe import AUGMENTATIONS, Recipe, title
 from dashboard.picture_sets import name_of
 
 JOINER = "\N{WORD JOINER}"
@@ -80,7 +81,7 @@ def trainable_of(recipe: Recipe) -> str:
 
 def optimizer_of(recipe: Recipe) -> str:
     """The optimizer with its learning rate: "Adam 0.001"."""
-    return f"{'Adam' if recipe.optimizer.name == 'adam' else 'SGD'} {recipe.optimizer.lr:g}"
+    return f"{recipe.optimizer.label} {recipe.optimizer.lr:g}"
 
 
 def penalties_of(recipe: Recipe) -> str:
@@ -91,7 +92,17 @@ def penalties_of(recipe: Recipe) -> str:
 def describe_recipe(recipe: Recipe) -> str:
     """A recipe in a line: "MobileNetV2 · head · Adam 0.001 · L2 0.0001 · 10 epochs · stamps"."""
     penalties = [penalties_of(recipe)] if penalties_of(recipe) else []
-    varied = [f"variation {recipe.augment}"] if recipe.augment != "none" else []
+    varied = [f"variation {AUGMENTATIONS[recipe.augment].label.lower()}"] if recipe.augment != "none" else []
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]
     return " · ".join([*what, name_of(recipe.data)])
+
+
+def fault_in_words(fault: Fault) -> str:
+    """A wrong setting as one sentence for the person who set it, by the name that it has on the page."""
+    if fault.field == "trainable" and not fault.value:
+        return "Every block is frozen, so there is nothing to train. Click a block to thaw it."
+    if fault.field == "data":
+        return str(fault.advice) if fault.value else "Choose pictures: a sample, or the path of a folder."
+    value = f"{fault.value:g}" if isinstance(fault.value, float) else str(fault.value)
+    return f"{title(fault.field)} {value}: {fault.advice}."

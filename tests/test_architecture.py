@@ -9,7 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ("core.messages", "core.errors", "core.events", "core.recipe", "core.settings", "core.files", "core.download"),
+    (
+        "core.messages",
+        "core.errors",
+        "core.metrics",
+        "core.events",
+        "core.recipe_fields",
+        "core.optimizers",
+        "core.recipe",
+        "core.settings",
+        "core.files",
+        "core.download",
+    ),
     ("core.home",),
     ("core.data", "core.backbones"),
     ("core.intake",),

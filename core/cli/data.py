@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import secrets
+import signal
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -16,9 +16,12 @@ from core import home
 from core.data import datasets
 from core.data.picture_info import memo_file
 from core.data.quality import Inspection, inspect
-from core.errors import BadData
-from core.events import Progress
-from core.intake.importer import archive_members, create_dataset
+from core.errors import BadData, NotNow
+from core.events import Event, Progress
+from core.jobs.drive import drive
+from core.jobs.kinds import ARCHIVE, ArchiveArguments, request
+from core.jobs.process import process_id
+from core.jobs.store import open_store
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -56,12 +59,19 @@ def check_pictures(options: argparse.Namespace) -> None:
 
 
 def import_archive(options: argparse.Namespace) -> None:
-    """Import an archive; Ctrl-C leaves nothing behind. Raises BadData."""
+    """Import an archive; Ctrl-C leaves nothing behind. Raises BadData, JobFailed, or NotNow after Ctrl-C."""
     if not options.archive.is_file():
         raise BadData("{path} is not a file; give the path of a zip or tar archive.", path=options.archive)
     name = options.name or options.archive.name.split(".")[0]
-    incoming = archive_members(options.archive)
-    made = watched(create_dataset(home.data_folder(), name, options.source, incoming, secrets.token_hex(8)))
+    given = ArchiveArguments(name=name, source=options.source, file=options.archive.resolve())
+    store = open_store()
+    job = request(store, ARCHIVE, given, worker=process_id())
+    signal.signal(signal.SIGINT, lambda *_: store.jobs.request_stop(job.id))
+    watched(drive(store, job))
+    ended = store.jobs.get(job.id)
+    if ended is None or ended.result is None:
+        raise NotNow("The import was cancelled; nothing is left of it.")
+    made = datasets.read_dataset(Path(ended.result["data"]))
     console = Console()
     console.print(f"{made.name}: {len(datasets.read_index(made.folder)):,} pictures in {made.folder}", markup=False)
     for one in made.skipped[:SHOWN]:
@@ -78,7 +88,7 @@ def data_path(given: str) -> Path:
     return Path(given).resolve() if Path(given).is_dir() or not named else named[0]
 
 
-def watched(job: Generator[Progress, None, Result]) -> Result:
+def watched(job: Generator[Event, None, Result]) -> Result:
     """What the job returns; a bar on standard error shows how far it is."""
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -88,7 +98,8 @@ def watched(job: Generator[Progress, None, Result]) -> Result:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            bar.update(task, description=str(event.stage), completed=event.done, total=event.total)
+            if isinstance(event, Progress):
+                bar.update(task, description=str(event.stage), completed=event.done, total=event.total)
 
 
 def as_json(inspection: Inspection) -> dict[str, Any]:

@@ -6,6 +6,7 @@ numbers at once, on the device.
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,17 @@ class Normalise(nn.Module):
         return images.float().sub_(self.mean).div_(self.std)
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How one variant of a picture is made. `vary(preprocessing, key)` is decided by the key, a text, alone.
+
+    It is given the whole picture where `from_whole`, the framed square otherwise.
+    """
+
+    vary: Callable[[Preprocessing, str], Frame]
+    from_whole: bool
+
+
 def mirrored(key: str) -> Frame:
     """A square as it is or its mirror image, decided by `key` alone."""
     return functional.horizontal_flip if random.Random(key).random() < 0.5 else lambda square: square
@@ -79,3 +91,11 @@ def _random_crop(image: Tensor, preprocessing: Preprocessing, draw: random.Rando
     mode = v2.InterpolationMode(preprocessing.interpolation)
     cropped: Tensor = functional.resized_crop(image, top, left, height, width, size, interpolation=mode)
     return cropped
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(lambda _preprocessing, _key: lambda square: square, from_whole=False),
+    "flip": Augmentation(lambda _preprocessing, key: mirrored(key), from_whole=False),
+    "standard": Augmentation(varied, from_whole=True),
+}
+"""By the recipe's name of it (`core.recipe.AUGMENTATIONS`): the one place that says how pictures are varied."""

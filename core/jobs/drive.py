@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from core import home
@@ -24,7 +24,7 @@ from core.events import (
 )
 from core.jobs import results
 from core.jobs.job import ENDINGS, Job, Request, Run, Status
-from core.jobs.kinds import KINDS, Desk, delete_upload
+from core.jobs.kinds import KINDS, Desk, arguments_of, delete_upload
 from core.jobs.store import Store
 from core.jobs.store.database import retry_while_unavailable
 from core.messages import Message
@@ -46,7 +46,7 @@ Record = Callable[[list[Event]], Request | None]
 """Writes what happened, and returns what somebody wants of the job."""
 
 
-def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) -> Iterator[Event]:
+def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) -> Generator[Event, None, None]:
     """Do the work of `job`, which the caller has claimed; each event is in the store soon after.
 
     A wish to stop is thrown into the work. `when_stuck` is called from another thread where the work does not answer;
@@ -65,18 +65,18 @@ def drive(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) 
         raise
     except StopRequested:
         retry_while_unavailable(partial(end, status="stopped", seconds=time.monotonic() - begin))
-        delete_upload(job)
+        results.discard(job)
     except Exception as error:
         message, details = explain(error), traceback.format_exc()
         seconds = time.monotonic() - begin
         retry_while_unavailable(partial(end, status="failed", seconds=seconds, message=message, traceback=details))
-        delete_upload(job)
+        results.discard(job)
         raise JobFailed(message) from error
 
 
 def _driven(store: Store, job: Job, begin: float) -> Iterator[Event]:
     kind = KINDS[job.kind]
-    given = kind.arguments.model_validate(job.arguments)
+    given = arguments_of(job)
     run = store.runs.of_job(job) if job.lane == "training" else None
     folder = results.folder_of(job.about, job.id)
     work = kind.work(given, Desk(job.id, run.id if run else None, folder))
@@ -188,6 +188,7 @@ def heart(store: Store, job: Job, when_stuck: Callable[[], None] | None = None) 
                 if when_stuck and store.jobs.wish(job.id) == "stop":
                     asked = asked or now
                     if now - asked >= STUCK and store.jobs.end(job.id, "stopped", job.worker):
+                        results.discard(job)
                         when_stuck()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

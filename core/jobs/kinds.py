@@ -9,16 +9,18 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import files, home
 from core.data import datasets
 from core.data.scan import scan
+from core.errors import BadRecipe, Fault
 from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
 from core.intake.importer import archive_members, clear_staging, create_dataset, extend_dataset
@@ -31,9 +33,9 @@ from core.recipe import Recipe, parse, to_settings, to_toml
 from core.training.validate import check
 
 UPLOADING = 3600.0
-"""Seconds that a browser may take to send its files before they are taken for forgotten."""
+"""Seconds after which the files of a browser that nobody asked for, and half downloads, count as forgotten."""
 ABANDONED = 24 * 3600.0
-"""Seconds after which an import of the command line, which is no job, is taken for killed."""
+"""Seconds after which staged pictures count as left over whose job nobody remembers."""
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
 
@@ -215,8 +217,10 @@ def _pictures_digest(data: Path) -> str:
     """Changes with the pictures at `data`, with their files and with people's edits of them."""
     digest = hashlib.sha256()
     for picture in scan(data).pictures:
-        status = picture.path.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        stamp: tuple[int, ...] = ()
+        with suppress(OSError):  # The work itself says which picture is gone.
+            status = picture.path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         digest.update(json.dumps([picture.file, picture.label, picture.split, stamp]).encode())
     return digest.hexdigest()
 
@@ -224,9 +228,7 @@ def _pictures_digest(data: Path) -> str:
 TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
 ARCHIVE = Kind(name="archive", lane="light", arguments=ArchiveArguments, work=_import_archive, about=_about_new_data)
 UPLOAD = Kind(name="upload", lane="light", arguments=UploadArguments, work=_import_files, about=_about_new_data)
-CAMERA = Kind(
-    name="camera", lane="light", arguments=UploadArguments, work=_import_files, about=_about_new_data, is_quick=True
-)
+CAMERA = replace(UPLOAD, name="camera", is_quick=True)
 PUBLIC = Kind(name="public", lane="light", arguments=PublicArguments, work=_import_public, about=_about_new_data)
 INSPECT = Kind(
     name="inspect",
@@ -242,17 +244,29 @@ PREVIEW = Kind(
     arguments=PreviewArguments,
     work=_preview,
     is_quick=True,
-    inputs=lambda given: _pictures_digest(Path(given.settings["data"])),
-    about=lambda given, _result: about_data(given.settings["data"]),
+    inputs=lambda given: _pictures_digest(Path(parse(given.settings).data)),
+    about=lambda given, _result: about_data(parse(given.settings).data),
 )
 IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
 KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW)}
 
 
+def arguments_of(job: Job) -> BaseModel:
+    """What a job was asked with. Raises BadRecipe when its kind takes something else by now."""
+    if job.lane == "training":
+        return parse(job.arguments)
+    model: type[BaseModel] = KINDS[job.kind].arguments
+    try:
+        return model.model_validate(job.arguments)
+    except ValidationError as error:
+        wrong = [(".".join(map(str, one["loc"])), one["input"], Message(one["msg"])) for one in error.errors()]
+        raise BadRecipe([Fault(*one) for one in wrong]) from error
+
+
 def shared_key(kind: Kind[Given], given: Given) -> str | None:
     """The name of a request, the same for the same work on the same inputs; None for a kind that is not shared.
 
-    Raises BadData when the pictures cannot be looked at.
+    Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
     """
     if kind.inputs is None:
         return None
@@ -261,9 +275,9 @@ def shared_key(kind: Kind[Given], given: Given) -> str | None:
 
 
 def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None) -> Job:
-    """Put work into the queue; of a shared kind, the job that does it or has done it already. Raises BadData.
+    """Put work into the queue; of a shared kind, the job that does it or has done it already.
 
-    With a `worker`, the job is its own at once and never waits.
+    With a `worker`, the job is its own at once and never waits. Raises BadData or BadRecipe.
     """
     return store.jobs.submit(
         kind.name,
@@ -294,7 +308,7 @@ def delete_upload(job: Job) -> None:
 
 
 def tidy(store: Store) -> None:
-    """Delete what killed processes left behind: staged pictures of jobs that are not live, uploads nobody asked for."""
+    """Delete what killed processes left: staged pictures of jobs that are not live, half downloads, lost uploads."""
     live = store.jobs.live()
 
     def is_over(token: str, age: float) -> bool:
@@ -302,6 +316,8 @@ def tidy(store: Store) -> None:
         return age > ABANDONED if job is None else not job.live
 
     clear_staging(home.data_folder(), is_over)
+    for folder in (home.downloads_folder(), *home.downloads_folder().glob("*/")):
+        files.sweep(folder, UPLOADING)
     used = json.dumps([dict(job.arguments) for job in live])
     for upload in home.uploads_folder().glob("*"):
         if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:

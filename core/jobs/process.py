@@ -3,6 +3,8 @@
 import platform
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -59,13 +61,22 @@ def holders(files: Sequence[Path]) -> Iterator[psutil.Process]:
 
 def end(process: psutil.Process, seconds: float = 5.0) -> None:
     """Ask a process to end, and end it where it has not done so after `seconds`."""
-    with suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(seconds)
+    for ask in (process.terminate, process.kill):
+        with suppress(psutil.NoSuchProcess):
+            ask()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if _has_ended(process):
+                return
+            threading.Event().wait(0.02)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """A zombie has ended too: it is there until its parent asks after it, which may never be."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def detached(module: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":

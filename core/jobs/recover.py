@@ -6,8 +6,9 @@ from core import home
 from core.events import Notice
 from core.jobs import process
 from core.jobs.job import ENDINGS, Job
-from core.jobs.kinds import KINDS, delete_upload
+from core.jobs.kinds import KINDS
 from core.jobs.launch import ensure_light, ensure_training
+from core.jobs.results import discard
 from core.jobs.store import Store
 from core.messages import Message
 
@@ -42,7 +43,7 @@ def ensure_progress(store: Store) -> None:
     live = store.jobs.live()
     for line in requeue_lost(store, live):
         print(line, flush=True)
-    waiting = [job for job in live if job.status == "queued" and job.home in (None, here)]
+    waiting = [job for job in live if job.status == "queued" and job.home in (None, here) and job.kind in KINDS]
     if any(job.lane == "training" for job in waiting):
         ensure_training(sum(job.lane == "training" for job in live))
     light = [job for job in waiting if job.lane == "light"]
@@ -86,11 +87,11 @@ def _deal_with(store: Store, job: Job) -> list[str]:
     lost = f"{title(store, job)}: its worker {job.worker} is gone"
     if job.request:
         store.jobs.end(job.id, ENDINGS[job.request], job.worker)
-        delete_upload(job)
+        discard(job)
         return [f"{lost}; {ENDINGS[job.request]}, as was wished"]
     if job.losses >= TRIES:
         store.jobs.end(job.id, "failed", job.worker, message=LOST_RUN if job.lane == "training" else LOST_JOB)
-        delete_upload(job)
+        discard(job)
         return [f"{lost} for the {job.losses + 1}th time; failed"]
     if not store.jobs.requeue(job):
         return []

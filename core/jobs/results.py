@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from core import files, home
 from core.data import datasets
 from core.errors import BadData
 from core.jobs.job import Job
+from core.jobs.kinds import delete_upload
 from core.jobs.store import Store
 
 KEPT = 40
@@ -38,13 +40,23 @@ def keep(about: str | None, folder: Path, result: Mapping[str, Any]) -> Mapping[
     Raises BadData when what it is about was deleted meanwhile, OSError when the disk is full.
     """
     kind, _, name = (about or "").partition(":")
-    if kind == "data" and not Path(name).exists():
+    if kind == "data" and _is_deleted(Path(name)):
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # Where the whole folder was deleted, this job has made it anew.
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
         raise BadData("The pictures were deleted meanwhile; choose others.")
     if len(json.dumps(result)) <= ROW:
         return result
     files.write_json(folder / FILE, result)
     return {"file": str(folder / FILE)}
+
+
+def _is_deleted(data: Path) -> bool:
+    """Whether pictures are gone; of a data set that runs name, the record stays."""
+    if data.parent != home.data_folder():
+        return not data.exists()
+    return not datasets.is_dataset(data) or datasets.read_dataset(data).deleted is not None
 
 
 def read(job: Job) -> Mapping[str, Any] | None:
@@ -62,6 +74,12 @@ def forget(store: Store, job: Job) -> None:
     """Delete an ended job with its files."""
     shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
     store.jobs.forget([job.id])
+
+
+def discard(job: Job) -> None:
+    """Delete what a job has left that ended without a result: files of its result, and its upload."""
+    shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
+    delete_upload(job)
 
 
 def prune(store: Store, about: str | None) -> None:

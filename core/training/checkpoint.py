@@ -26,6 +26,7 @@ from core import events, files
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.events import ArtifactSaved, Checkpointing, EpochEnded
+from core.metrics import METRICS
 from core.recipe import Recipe, parse, to_settings
 from core.training.objective import Tally
 from core.training.setup import Setup
@@ -210,11 +211,17 @@ def training_state(kept: SavedState) -> TrainingState:
     return TrainingState(
         epoch=kept["epoch"],
         steps=kept["steps"],
-        tally=Tally(kept["images"], kept["sums"]),
+        tally=Tally(kept["images"], _sums(kept["sums"])),
         history=[_epoch_ended(values) for values in kept["history"]],
         began=time.perf_counter() - kept["seconds"],
         epoch_began=kept["epoch_began"],
     )
+
+
+def _sums(kept: dict[str, float] | list[float]) -> dict[str, float]:
+    """The sums of metrics by name. They were a list of the five of a step once; what is measured no more is dropped."""
+    sums = kept if isinstance(kept, dict) else dict(zip(METRICS, kept, strict=False))
+    return {name: total for name, total in sums.items() if name in METRICS}
 
 
 def _epoch_ended(values: dict[str, Any]) -> EpochEnded:

@@ -32,7 +32,7 @@ def lay_channels_last(network: nn.Module) -> None:
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """`tensor` on `device`, with the channels last where it has any: convolutions then run about twice as fast.
 
-    Towards a GPU it goes by pinned memory, so that the CPU need not wait for it to arrive.
+    It goes to a GPU from pinned memory, so that the CPU need not wait until it is there.
     """
     layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
     arranged = tensor.contiguous(memory_format=layout)
@@ -42,19 +42,19 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 Precision = Literal["fp32", "bf16"]
-Wanted = Literal["auto", "fp32", "bf16"]
+_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
 TINY = 100_000
 """Parameters below which converting them in every step costs more than bf16 saves (measured on linear heads)."""
 
 
-def choose_precision(wanted: Wanted, device: torch.device) -> Precision:
-    """`wanted`, with "auto" resolved: bf16 where `device` multiplies it natively, and not by way of 32 bits."""
-    if wanted != "auto":
-        return wanted
-    return "bf16" if _native_bf16(device) else "fp32"
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """`wanted`, with "auto" resolved: bf16 where `device` itself multiplies it, and does not use 32 bits for it."""
+    if wanted == "auto":
+        return "bf16" if _native_bf16(device) else "fp32"
+    return _PRECISIONS[wanted]
 
 
-def choose_training_precision(wanted: Wanted, network: nn.Module, device: torch.device) -> Precision:
+def choose_training_precision(wanted: str, network: nn.Module, device: torch.device) -> Precision:
     """The same for the network that is trained: under "auto", one of a few parameters stays with 32 bits."""
     if wanted == "auto" and sum(parameter.numel() for parameter in network.parameters()) < TINY:
         return "fp32"
@@ -101,7 +101,7 @@ def keep_freed_memory() -> None:
     """Have this process reuse the memory of large tensors instead of returning it to the system after every layer.
 
     glibc maps large blocks anew each time, and the system then fills every page with zeros at its first use: up to
-    half of a training step on a CPU. Other systems' allocators keep such blocks by themselves. `give_back` returns
+    half of a training step on a CPU. Other systems' allocators keep such blocks by themselves. `release_memory` returns
     what is kept.
     """
     if platform.libc_ver()[0] == "glibc":

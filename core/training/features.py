@@ -28,7 +28,7 @@ from core.backbones.cut import fold
 from core.data.batches import Batch, cut_into_batches, read_ahead, read_pixels
 from core.data.picture_info import hashes_of
 from core.data.scan import Example
-from core.data.transforms import Normalise, framing, mirrored, varied
+from core.data.transforms import AUGMENTATIONS, Normalise, framing
 from core.events import Event, FeaturesReady, Progress
 from core.settings import settings
 from core.training.device import Precision, autocast, lay_channels_last, to_device
@@ -107,12 +107,9 @@ class Looks:
         image = read_pixels(path)
         plain = framing(self.preprocessing)(image)
         keys = [f"{content}/{view}" for view in range(self.views)]
-        match self.augment:
-            case "flip":
-                variations = [mirrored(key)(plain) for key in keys]
-            case _:
-                variations = [varied(self.preprocessing, key)(image) for key in keys]
-        return torch.stack([plain, *variations])
+        augmentation = AUGMENTATIONS[self.augment]
+        source = image if augmentation.from_whole else plain
+        return torch.stack([plain, *(augmentation.vary(self.preprocessing, key)(source) for key in keys)])
 
 
 def features_of(

@@ -16,7 +16,7 @@ from core.data.batches import Batch, kept_in_memory, read_ahead, read_pixels
 from core.data.picture_info import memo_file
 from core.data.scan import Example
 from core.data.split import Split
-from core.data.transforms import Normalise, framing, mirrored, varied
+from core.data.transforms import AUGMENTATIONS, Normalise, framing
 from core.events import Event, Notice
 from core.recipe import Recipe
 from core.training.device import Precision
@@ -90,18 +90,13 @@ def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing:
     whole = kept_in_memory(read_pixels, budget)
     framed = kept_in_memory(lambda path: frame(read_pixels(path)), budget)
 
-    def seen(path: Path, key: str) -> Tensor:
-        match recipe.augment:
-            case "none":
-                return framed(path)
-            case "flip":
-                return mirrored(key)(framed(path))
-            case "standard":
-                return varied(preprocessing, key)(whole(path))
+    augmentation = AUGMENTATIONS[recipe.augment]
+    source = whole if augmentation.from_whole else framed
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
         def read(index: int) -> Tensor:
-            return seen(split.train[index].path, f"{recipe.seed}/{epoch}/{index}")
+            vary = augmentation.vary(preprocessing, f"{recipe.seed}/{epoch}/{index}")
+            return vary(source(split.train[index].path))
 
         return _labelled(read_ahead(read, chosen), split.train, chosen)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.events import Metrics
+from core.metrics import METRICS
 from core.recipe import Penalties
 
 
@@ -53,27 +54,30 @@ def terms(logits: Tensor, labels: Tensor, weights: Sequence[Tensor], penalties: 
 
 
 def measure(batch: Terms, logits: Tensor, labels: Tensor) -> Metrics:
-    """The metrics of one batch as numbers."""
-    right = (logits.argmax(1) == labels).sum().to(logits.dtype)
-    # One transfer for all five: on a GPU, each is a wait for everything before it.
-    values = torch.stack([batch.loss, batch.cross_entropy, batch.l1, batch.l2, right]).tolist()
-    loss, cross_entropy, l1, l2, right_count = values
-    return Metrics(loss, cross_entropy, l1, l2, accuracy=right_count / len(labels))
+    """All METRICS of one batch as numbers."""
+    measured = {name: metric.measure(batch, logits, labels) for name, metric in METRICS.items()}
+    # One transfer for all of them: on a GPU, each is a wait for everything before it.
+    numbers = torch.stack([value.sum().to(logits.dtype) for value in measured.values()]).tolist()
+    values = dict(zip(measured, numbers, strict=True))
+    return Metrics.parse({n: v / len(labels) if METRICS[n].of_each_image else v for n, v in values.items()})
 
 
 @dataclass
 class Tally:
-    """Sums of metrics over images, so that a short last batch weighs by its images."""
+    """Sums of metrics over images, by name, so that a short last batch weighs by its images.
+
+    A run that goes on with a metric that is new since has no sum of it for the epoch under way.
+    """
 
     images: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0] * 5)
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(METRICS, 0.0))
 
     def add(self, batch: Metrics, images: int) -> None:
         """Count in a batch of so many images."""
         self.images += images
-        values = (batch.loss, batch.cross_entropy, batch.l1, batch.l2, batch.accuracy)
-        self.sums = [total + value * images for total, value in zip(self.sums, values, strict=True)]
+        values = batch.by_name()
+        self.sums = {name: total + values[name] * images for name, total in self.sums.items()}
 
     def mean(self) -> Metrics:
         """Means over all images counted in so far; at least one batch must have been."""
-        return Metrics(*(total / self.images for total in self.sums))
+        return Metrics.parse({name: total / self.images for name, total in self.sums.items()})

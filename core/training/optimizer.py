@@ -1,21 +1,18 @@
-"""From the recipe's optimizer to torch's. A new optimizer is a new class in `core.recipe` and a new case here."""
+"""From the recipe's optimizer to torch's: a row for each of `core.optimizers`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn, optim
 
-from core.recipe import Adam, Sgd
+from core.optimizers import Optimizer
+
+TORCH: dict[str, Callable[..., optim.Optimizer]] = {"adam": optim.Adam, "sgd": optim.SGD, "adamw": optim.AdamW}
+"""torch's optimizers by the recipe's names. They take the recipe's settings under the same names."""
 
 
-def build_optimizer(settings: Adam | Sgd, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """torch's optimizer without weight decay: penalties are terms of the objective (`core.training.objective`).
+def build_optimizer(settings: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """torch's optimizer for `parameters`. Penalties are terms of the objective (`core.training.objective`).
 
     "Fused" is one pass over all numbers, where the default makes one for every operation of the formula.
     """
-    match settings:
-        case Adam():
-            return optim.Adam(parameters, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
-        case Sgd():
-            return optim.SGD(
-                parameters, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=True
-            )
+    return TORCH[settings.name](parameters, **settings.model_dump(exclude={"name"}), fused=True)

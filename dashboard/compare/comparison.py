@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 
 from core.jobs.job import Run
-from core.recipe import flat_settings
+from core.metrics import METRICS, heading
+from core.recipe import flat_settings, title
 from dashboard.charts import Figure, layout, shortened
-from dashboard.field_labels import LABELS
 from dashboard.palette import RUNS
 from dashboard.run_history import RunHistory
 
 Axis = Literal["epochs", "seconds"]
 Told = list[tuple[Run, RunHistory]]
 """Runs with what they have said."""
-SHOWN = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
 def chart(told: Told, measure: Literal["loss", "accuracy"], axis: Axis) -> Figure:
@@ -28,7 +27,7 @@ def chart(told: Told, measure: Literal["loss", "accuracy"], axis: Axis) -> Figur
     share = {"range": [0, 1.02], "tickformat": ".0%"}
     y_axis: dict[str, Any] = share if measure == "accuracy" else {"rangemode": "tozero"}
     x_axis = {"title": {"text": "epoch" if axis == "epochs" else "seconds of training"}, "rangemode": "tozero"}
-    return {"data": traces, "layout": layout(SHOWN[measure], x_axis, y_axis)}
+    return {"data": traces, "layout": layout(heading(measure), x_axis, y_axis)}
 
 
 def _curve(run: Run, said: RunHistory, measure: str, axis: Axis, colour: str, part: str) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def settings_table(runs: list[Run]) -> pd.DataFrame:
     for name in names:
         values = [_said(row.get(name)) for row in flat]
         columns = {f"Run {run.id}": value for run, value in zip(runs, values, strict=True)}
-        rows.append({"Setting": LABELS.get(name, name), **columns, "differs": len(set(values)) > 1})
+        rows.append({"Setting": title(name), **columns, "differs": len(set(values)) > 1})
     return pd.DataFrame(rows)
 
 
@@ -75,6 +74,7 @@ def results_table(told: Told) -> pd.DataFrame:
 def _result(run: Run, said: RunHistory) -> dict[str, object]:
     best = next((epoch for epoch in said.epochs if epoch.epoch == run.best_epoch), None)
     val = best.val if best else None
+    others = val.others if val else {}
     return {
         "Run": run.id,
         "Name": run.name,
@@ -82,6 +82,7 @@ def _result(run: Run, said: RunHistory) -> dict[str, object]:
         "Best epoch": run.best_epoch,
         "Validation accuracy": 100 * val.accuracy if val else None,
         "Validation loss": val.loss if val else None,
+        **{f"Validation {METRICS[name].title}": value for name, value in others.items() if name in METRICS},
         "Generalisation gap": 100 * (best.train.accuracy - val.accuracy) if best and val else None,
         "Seconds": run.job.seconds,
         "Trainable parameters": said.started.trainable_parameters if said.started else None,

@@ -32,7 +32,7 @@ def delete_popover(data: datasets.DataSet) -> None:
             st.text(f"Stop run {live[0].id} first: it is {live[0].status}.")
         if st.button("Delete the pictures", type="primary", disabled=bool(live), key="data.delete"):
             results.delete_dataset(store(), data, keep_record=bool(runs))
-            draft.current().data = draft.Draft().data
+            draft.current()["data"] = draft.DEFAULT_DATA
             st.rerun()
 
 

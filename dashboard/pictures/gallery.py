@@ -92,7 +92,7 @@ def _validating(folder: ImageFolder | None) -> frozenset[Path]:
     if folder is None:
         return frozenset()
     own = draft.current()
-    return frozenset(example.path for example in split(folder, own.val_fraction, own.seed).val)
+    return frozenset(example.path for example in split(folder, own["val_fraction"], own["seed"]).val)
 
 
 def _table(listed: list[Picture], validating: frozenset[Path], seen: Mapping[str, Any] | None) -> pd.DataFrame:

@@ -90,7 +90,7 @@ def _files() -> None:
 
 def _into() -> Path | None:
     """Which data set gets the pictures; None for a new one."""
-    chosen = draft.current().data
+    chosen = draft.current()["data"]
     own = picture_sets.data_set(chosen)
     if own is None or own.root is not None:
         return None

@@ -20,7 +20,7 @@ BY_ITSELF = 5_000
 def inspection(found: Scan) -> Mapping[str, Any] | None:
     """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
     own = draft.current()
-    given = InspectArguments(data=Path(own.data_path()), val_fraction=own.val_fraction, seed=own.seed)
+    given = InspectArguments(data=Path(own.data_path()), val_fraction=own["val_fraction"], seed=own["seed"])
     ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
     return job_progress.result_of(INSPECT, given, len(found.pictures) <= BY_ITSELF, ask)
 
@@ -67,5 +67,5 @@ def own_folder() -> Path:
     folder = Path(own.data_path())
     if not datasets.is_dataset(folder):
         name = picture_sets.SAMPLES.get(str(folder), folder.name).split(":")[0]
-        own.data = str(datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder)
+        own["data"] = str(datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder)
     return Path(own.data_path())

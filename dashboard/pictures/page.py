@@ -28,7 +28,7 @@ def main() -> None:
     with st.sidebar:
         picture_choice.choose_pictures()
         import_menu.show_import_menu()
-    picture_sets.name_in_address(draft.current().data)
+    picture_sets.name_in_address(draft.current()["data"])
     job_progress.show_last_failure()
     job_progress.show_imports()
     path = draft.current().data_path()

@@ -57,13 +57,13 @@ def _apply(preset: str, backbone: Backbone) -> tuple[str, frozenset[str]]:
 
 
 def _state(draft: Draft) -> tuple[str, frozenset[str]]:
-    return draft.weights, draft.layers
+    return draft["weights"], draft.layers
 
 
 def _take_preset() -> None:
     draft = current()
     if preset := st.session_state["preset"]:
-        draft.weights, draft.layers = _apply(preset, draft.chosen_backbone())
+        draft["weights"], draft.layers = _apply(preset, draft.chosen_backbone())
 
 
 def _view(block: Block, draft: Draft, classes: int) -> BlockView:

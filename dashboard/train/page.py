@@ -14,9 +14,8 @@ from core.recipe import Recipe
 from core.training.validate import check
 from dashboard import draft, picture_choice
 from dashboard.allowed_folders import require_allowed
-from dashboard.field_labels import in_words
 from dashboard.services import store
-from dashboard.text import run_number, say
+from dashboard.text import fault_in_words, run_number, say
 from dashboard.train import network, recipe_form, run_view
 from dashboard.train.cost_hint import cost_hint
 
@@ -47,7 +46,7 @@ def main() -> None:
         if recipe and folder:
             st.caption(cost_hint(recipe, pictures=sum(folder.counts())))
     for fault in faults:
-        say("error", in_words(fault))
+        say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
         shown = store().runs.queue(recipe)
         ensure_progress(store())

@@ -106,7 +106,7 @@ def dashboard(thaw_home: Path) -> Iterator[Dashboard]:
     running.start()
     yield running
     running.stop()
-    for run in running.store.runs():
+    for run in running.store.runs.all():
         if run.status == "running" and run.job.worker:
             psutil.Process(int(run.job.worker.split("/")[1])).kill()
     assert "Traceback" not in running.log.read_text(encoding="utf-8")

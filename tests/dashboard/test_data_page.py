@@ -31,7 +31,7 @@ def open_data(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
     def opened(path: str) -> AppTest:
         test = open_page()
-        test.session_state["draft"].data = path
+        test.session_state["draft"]["data"] = path
         return test.switch_page("pictures/page.py").run()
 
     return opened

@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from core.jobs.store import Store
+from core.optimizers import OPTIMIZERS, optimizer_settings
 from core.recipe import parse
-from dashboard.runs.table import Wanted, passes, to_csv
+from dashboard.compare.comparison import settings_table
+from dashboard.runs.table import Wanted, passes, to_csv, to_table
+from dashboard.text import describe_recipe
 from dashboard.train.run_controls import ordinal
 
 
@@ -41,6 +44,22 @@ def test_the_csv_has_every_setting_and_no_formula(store: Store, labelled: int) -
     row = table.iloc[0]
     assert (row["run"], row["name"], row["tags"], row["note"]) == (labelled, "My Best", "class 7b", "'=1+1")
     assert (row["optimizer.lr"], row["trainable"]) == (0.001, "stage7 head")
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_optimizer_is_listed_saved_and_compared_by_its_label(store: Store, name: str) -> None:
+    runs = [
+        store.runs.get(store.runs.queue(parse({"data": "photos", "optimizer": {"name": n}}))) for n in (name, "adam")
+    ]
+    label = OPTIMIZERS[name].label
+    assert str(to_table(runs)["Optimizer"][0]).split()[0] == label
+    assert f" · {label} " in describe_recipe(runs[0].recipe)
+    row = pd.read_csv(io.BytesIO(to_csv(runs))).iloc[0]
+    table = settings_table(runs).set_index("Setting")
+    for path, setting in optimizer_settings(name).items():
+        assert not pd.isna(row[path])
+        assert table.loc[setting.title].iloc[0] != "–"
+    assert table.loc["Optimizer"].iloc[0] == name
 
 
 def test_places_in_a_queue() -> None:

@@ -4,8 +4,9 @@ import string
 
 import pytest
 
-from core.messages import percent
-from dashboard.text import JOINER, duration, plain, run_number, short
+from core.errors import Fault
+from core.messages import Message, percent
+from dashboard.text import JOINER, duration, fault_in_words, plain, run_number, short
 
 
 @pytest.mark.parametrize("text", ["birds", "Füchse 🦊", "stage 7"])
@@ -43,3 +44,20 @@ def test_durations(seconds: float, shown: str) -> None:
 
 def test_only_what_can_be_a_runs_number_is_one() -> None:
     assert [run_number(text) for text in ("7", "", "-1", "x", "1.5", "9" * 5000)] == [7, None, None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (Fault("optimizer.lr", -1.0, Message("must be above 0")), "Learning rate -1: must be above 0."),
+        (Fault("epochs", 0, Message("must be more")), "Epochs 0: must be more."),
+        (
+            Fault("trainable", [], Message("…")),
+            "Every block is frozen, so there is nothing to train. Click a block to thaw it.",
+        ),
+        (Fault("data", "/x", Message("/x is not a folder; give another.")), "/x is not a folder; give another."),
+        (Fault("data", "", Message("…")), "Choose pictures: a sample, or the path of a folder."),
+    ],
+)
+def test_a_wrong_setting_is_said_by_its_name_on_the_page(fault: Fault, sentence: str) -> None:
+    assert fault_in_words(fault) == sentence

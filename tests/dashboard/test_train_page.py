@@ -8,7 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.jobs.process import process_id
 from core.jobs.store import Store
+from core.optimizers import OPTIMIZERS, optimizer_settings
 from core.recipe import parse
+from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
 from tests.core.jobs.by_number import claim
 
@@ -46,12 +48,12 @@ def test_a_double_click_is_one_run_and_two_settings_are_two(open_page: OpenPage,
 
 def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:
     test = open_page()
-    test.session_state["draft"].optimizer = "sgd"
+    test.session_state["draft"]["optimizer.name"] = "sgd"
     test.run()
-    test.number_input(key="draft.sgd_lr").set_value(0.05)
-    test.number_input(key="draft.momentum").set_value(0.8)
-    test.toggle(key="draft.nesterov").set_value(True)
-    test.number_input(key="draft.l2").set_value(0.001)
+    test.number_input(key="draft.optimizer.lr").set_value(0.05)
+    test.number_input(key="draft.optimizer.momentum").set_value(0.8)
+    test.toggle(key="draft.optimizer.nesterov").set_value(True)
+    test.number_input(key="draft.penalties.l2").set_value(0.001)
     test.selectbox(key="backbone").set_value("squeezenet1_1").run()
     press_train(test)
     (run,) = store.runs.all()
@@ -61,7 +63,7 @@ def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:
 
 def test_variations_say_what_they_cost(open_page: OpenPage, store: Store) -> None:
     test = open_page()
-    test.session_state["draft"].augment = "standard"
+    test.session_state["draft"]["augment"] = "standard"
     test.run()
     assert "over 9 looks at each of 156 pictures" in captions_of(test)
     test.number_input(key="draft.views").set_value(0).run()
@@ -95,10 +97,10 @@ def test_toggles_freeze_and_thaw_blocks_and_layers(open_page: OpenPage, store: S
 
 def test_a_fault_is_said_and_blocks_train(open_page: OpenPage) -> None:
     test = open_page()
-    test.number_input(key="draft.adam_lr").set_value(-1.0).run()
+    test.number_input(key="draft.optimizer.lr").set_value(-1.0).run()
     assert test.button(key="train").disabled
     assert test.text[0].value.startswith("Learning rate -1: must be a finite number above 0")
-    test.number_input(key="draft.adam_lr").set_value(0.001).run()
+    test.number_input(key="draft.optimizer.lr").set_value(0.001).run()
     assert not test.button(key="train").disabled
 
 
@@ -112,7 +114,7 @@ def test_everything_frozen_blocks_train(open_page: OpenPage) -> None:
 
 def test_a_folder_that_cannot_be_used_is_said(open_page: OpenPage, tmp_path: Path) -> None:
     test = open_page()
-    test.session_state["draft"].data = str(tmp_path / "nowhere")
+    test.session_state["draft"]["data"] = str(tmp_path / "nowhere")
     test.run()
     assert not test.exception
     assert "is not a folder" in text_of(test)
@@ -121,7 +123,7 @@ def test_a_folder_that_cannot_be_used_is_said(open_page: OpenPage, tmp_path: Pat
 def test_nasty_class_names_stay_text(open_page: OpenPage, make_folder: MakeFolder) -> None:
     nasty = "![x](http:evil) <b>$y$ :red[z]"
     test = open_page()
-    test.session_state["draft"].data = str(make_folder(**{nasty: 2, "b": 2}))
+    test.session_state["draft"]["data"] = str(make_folder(**{nasty: 2, "b": 2}))
     test.run()
     assert not test.exception
     assert not any("![" in str(element.proto) for element in test.get("imgs"))
@@ -191,3 +193,31 @@ def test_an_address_with_no_such_run(open_page: OpenPage, number: str) -> None:
     test = open_page(run=number)
     assert not test.exception
     assert test.button(key="train")
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_optimizer_has_its_widgets_and_they_reach_the_recipe(
+    open_page: OpenPage, store: Store, name: str
+) -> None:
+    test = open_page()
+    test.session_state["draft"]["optimizer.name"] = name
+    test.run()
+    assert not test.exception
+    settings = optimizer_settings(name).values()
+    shown = {widget.key: widget for kind in ("number_input", "toggle") for widget in test.get(kind)}
+    for one in (part for setting in settings for part in setting.parts or (setting,)):
+        assert (shown[f"draft.{one.path}"].label, shown[f"draft.{one.path}"].help) == (one.title, one.help)
+    test.number_input(key="draft.optimizer.lr").set_value(0.125).run()
+    press_train(test)
+    assert store.runs.all()[0].recipe.optimizer == OPTIMIZERS[name].model_validate({"lr": 0.125})
+    assert f"{OPTIMIZERS[name].label} 0.125" in text_of(test).replace(JOINER, "").replace("\\", "")
+
+
+def test_a_wrong_number_stays_until_it_is_mended(open_page: OpenPage) -> None:
+    test = open_page()
+    test.number_input(key="draft.optimizer.betas.0").set_value(1.0).run()
+    test.session_state["draft"]["optimizer.name"] = "sgd"
+    assert not test.run().button(key="train").disabled
+    test.session_state["draft"]["optimizer.name"] = "adam"
+    assert test.run().button(key="train").disabled
+    assert "beta 1 and beta 2" in text_of(test)

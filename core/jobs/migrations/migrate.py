@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from filelock import FileLock
 
-from core.errors import StoreBusy, StoreUnavailable
+from core.errors import StoreBusy, StoreUnavailable, ThawError
 from core.home import thaw_home
 from core.jobs import process
 
@@ -45,11 +45,20 @@ def bring_up_to_date(engine: sa.Engine) -> None:
             return
         if known not in (None, "baseline"):
             raise StoreUnavailable("A newer version of Thaw has made this database; update Thaw, and try again.")
-        _copy(engine.url)
         with _migrating(engine) as connection:
-            if (known := _revision_if_any(connection)) != HEAD:
+            if _revision_if_any(connection) != HEAD:
                 _end_other_workers(connection)
-                _upgrade(connection)
+                try:
+                    _copy(engine.url)
+                    _upgrade(connection)
+                except (ThawError, sa.exc.OperationalError):
+                    raise
+                except Exception as error:
+                    raise StoreUnavailable(
+                        "The database of runs could not be brought up to date ({cause}). It is as it was. Free some "
+                        "space on its disk, and try again; if that does not help, please report this.",
+                        cause=str(error),
+                    ) from error
 
 
 def _alone(url: sa.URL) -> AbstractContextManager[object]:
@@ -66,7 +75,10 @@ def _revision_if_any(connection: sa.Connection) -> str | None:
 
 
 def _copy(url: sa.URL) -> None:
-    """Keep the SQLite file as it is now beside it, under the name of the revision that it gets."""
+    """Keep the SQLite file as it is now beside it, under the name of the revision that it gets.
+
+    Nobody writes meanwhile: the caller's transaction has begun, and has changed nothing. Raises sqlite3.Error.
+    """
     if not _is_file(url):
         return
     file = Path(str(url.database))
@@ -107,8 +119,8 @@ def _end_other_workers(connection: sa.Connection) -> None:
     if not sa.inspect(connection).has_table("runs"):
         return
     has_heartbeat = any(column["name"] == "heartbeat" for column in sa.inspect(connection).get_columns("runs"))
-    heartbeat = sa.column("heartbeat") if has_heartbeat else sa.null()
-    columns = (sa.column("id"), sa.column("worker"), heartbeat)
+    heartbeat: sa.ColumnElement[Any] = sa.column("heartbeat") if has_heartbeat else sa.null()
+    columns: tuple[sa.ColumnElement[Any], ...] = (sa.column("id"), sa.column("worker"), heartbeat)
     query = sa.select(*columns).select_from(sa.table("runs")).where(sa.column("status") == "running")
     for run, worker, beat in connection.execute(query.where(sa.column("worker").is_not(None))):
         gone = process.is_gone(worker)

@@ -33,7 +33,11 @@ class Database:
             self._engine = sa.create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            bring_up_to_date(self._engine)
+            try:
+                bring_up_to_date(self._engine)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -43,9 +47,11 @@ class Database:
     def transaction(self) -> Iterator[sa.Connection]:
         """A connection whose changes are all written at the end, or none of them."""
         with _in_words(), self._engine.begin() as connection:
-            if revision_of(connection) != HEAD:
-                raise Outdated("Another version of Thaw has changed the database. Start this program again.")
+            _demand_newest(connection)
             yield connection
+            # SQLite's first answer may be old by now. This one holds: nobody else writes until the commit.
+            if getattr(connection.connection.dbapi_connection, "in_transaction", False):
+                _demand_newest(connection)
 
 
 def open_database() -> Database:
@@ -70,6 +76,11 @@ def retry_while_unavailable(act: Callable[[], Result]) -> Result:
                 raise
             print(f"waiting: {error}", flush=True)
             threading.Event().wait(TRY_AGAIN)
+
+
+def _demand_newest(connection: sa.Connection) -> None:
+    if revision_of(connection) != HEAD:
+        raise Outdated("Another version of Thaw has changed the database. Start this program again.")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from core import events
 from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded
+from core.jobs.job import STEP_COLUMNS
 from core.jobs.store.tables import events as _events
 from core.jobs.store.tables import runs as _runs
 from core.jobs.store.tables import steps as _steps
@@ -39,7 +40,8 @@ def write_events(connection: sa.Connection, run: int, happened: Sequence[Event])
 
 
 def _step_row(run: int, event: StepEnded) -> dict[str, Any]:
-    return {"run": run, "step": event.step, "epoch": event.epoch, "lr": event.lr, **vars(event.metrics)}
+    metrics = {name: getattr(event.metrics, name) for name in STEP_COLUMNS[3:]}
+    return {"run": run, "step": event.step, "epoch": event.epoch, "lr": event.lr, **metrics}
 
 
 def _forget_steps(connection: sa.Connection, run: int, after: int) -> None:

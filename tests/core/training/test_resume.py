@@ -19,6 +19,7 @@ from core.events import (
     StepEnded,
     StopRequested,
 )
+from core.optimizers import OPTIMIZERS
 from core.recipe import Recipe
 from core.training import checkpoint
 from core.training.loop import train
@@ -79,6 +80,7 @@ WAYS = [
     pytest.param({"augment": "standard", "views": 0, "penalties": {"l1": 1e-5}}, True, id="always-new-variations"),
     pytest.param({"augment": "standard", "views": 3}, True, id="kept-variations"),
     pytest.param({"augment": "flip", "views": 0, "optimizer": {"name": "sgd", "nesterov": True}}, False, id="flips"),
+    *(pytest.param({"optimizer": {"name": name}}, True, id=f"{name}-row") for name in OPTIMIZERS),
 ]
 
 

@@ -1,0 +1,151 @@
+"""The optimizers that a recipe can have: what each can be told, its defaults, and what people read of it.
+
+No torch here: `core.training.optimizer` has a row for each, which builds torch's optimizer from these settings.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from core.recipe_fields import About, Choice, Frozen, Number, Setting, Switch, described
+
+LearningRate = Annotated[
+    Number, Field(gt=0), About("Learning rate", "How far each step goes. Too high diverges, too low learns nothing.")
+]
+
+
+class Optimizer(Frozen):
+    """What all optimizers have. Each is a subclass in OPTIMIZERS; `core.training.optimizer` builds torch's.
+
+    `label` is its name on the page, `help` a sentence about it. Its learning rate has a default of its own.
+    """
+
+    label: ClassVar[str]
+    help: ClassVar[str]
+    name: str
+    lr: LearningRate
+
+
+Betas = Annotated[
+    tuple[
+        Annotated[
+            Number,
+            Field(ge=0, lt=1),
+            About("beta 1", "How long gradients are remembered, from 0 up to 1.", step=0.01),
+        ],
+        Annotated[
+            Number,
+            Field(ge=0, lt=1),
+            About("beta 2", "How long squared gradients are remembered, from 0 up to 1.", step=0.001),
+        ],
+    ],
+    About("beta 1 and beta 2", "How long gradients and squared gradients are remembered.", advanced=True),
+]
+Epsilon = Annotated[
+    Number,
+    Field(gt=0),
+    About("eps", "A small number that keeps the division by squared gradients finite.", step=1e-8, advanced=True),
+]
+
+
+class Adam(Optimizer):
+    """Adam (arXiv:1412.6980) with the paper's defaults."""
+
+    label = "Adam"
+    help = "Adam adapts the step of every weight."
+    name: Literal["adam"] = "adam"
+    lr: LearningRate = 1e-3
+    betas: Betas = (0.9, 0.999)
+    eps: Epsilon = 1e-8
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent with momentum, or with Nesterov's where `nesterov`. Its rate is ten times Adam's."""
+
+    label = "SGD"
+    help = "SGD takes the same step for all, with momentum."
+    name: Literal["sgd"] = "sgd"
+    lr: LearningRate = 1e-2
+    momentum: Annotated[
+        Number,
+        Field(ge=0, lt=1),
+        About("Momentum", "Share of the last step that is added to the next, from 0 up to 1.", step=0.05),
+    ] = 0.9
+    nesterov: Annotated[
+        Switch,
+        About(
+            "Nesterov",
+            "Look ahead along the momentum before taking the gradient.",
+            expected="must be true or false, and true only with a momentum above 0",
+        ),
+    ] = False
+
+    @field_validator("nesterov")
+    @classmethod
+    def _needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:
+            raise ValueError("Nesterov's momentum needs a momentum above 0")
+        return nesterov
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (arXiv:1711.05101), with torch's defaults."""
+
+    label = "AdamW"
+    help = "AdamW is Adam with a weight decay apart from the gradient."
+    name: Literal["adamw"] = "adamw"
+    lr: LearningRate = 1e-3
+    weight_decay: Annotated[
+        Number,
+        Field(ge=0),
+        About(
+            "Weight decay",
+            "Share of every trainable weight, biases too, that each step takes off, times the learning rate. L1 and L2 "
+            "penalties are terms of the loss, and another thing.",
+            step=0.01,
+        ),
+    ] = 1e-2
+    betas: Betas = (0.9, 0.999)
+    eps: Epsilon = 1e-8
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW)}
+"""All optimizers by the name that recipes have for them. A new one is a class above, a name here, and a row in
+`core.training.optimizer`."""
+OPTIMIZER_NAME = Setting(
+    "optimizer.name",
+    "choice",
+    About("Optimizer", "How a step is made of gradients."),
+    default="adam",
+    choices={name: Choice(model.label, model.help) for name, model in OPTIMIZERS.items()},
+)
+NO_SUCH_OPTIMIZER = "no_such_optimizer"
+"""What pydantic calls the fault of a name that is in no row."""
+
+
+def _chosen_optimizer(settings: Any) -> Any:
+    """The optimizer that is named; the default where no name is given, so that `--set optimizer.lr=0.01` is enough."""
+    if not isinstance(settings, Mapping):
+        return settings
+    name = settings.get("name", OPTIMIZER_NAME.default)
+    if not isinstance(name, str) or name not in OPTIMIZERS:
+        raise PydanticCustomError(NO_SUCH_OPTIMIZER, "no such optimizer")
+    return OPTIMIZERS[name].model_validate(settings)
+
+
+ChosenOptimizer = Annotated[SerializeAsAny[Optimizer], BeforeValidator(_chosen_optimizer)]
+"""The field of a recipe that takes the settings of any optimizer."""
+
+
+def optimizer_settings(name: str) -> dict[str, Setting]:
+    """The settings of one optimizer, by their path ("optimizer.lr"); its name is not among them."""
+    return described(OPTIMIZERS[name], "optimizer")
+
+
+def defaults(optimizer: str) -> str:
+    """An optimizer's settings in a line: "lr 0.001, betas [0.9, 0.999], eps 1e-08"."""
+    settings = optimizer_settings(optimizer).values()
+    return ", ".join(f"{one.path.split('.')[-1]} {json.dumps(one.default)}" for one in settings)

@@ -43,10 +43,10 @@ def _about(runs: list[Run]) -> str:
     return f"Made with it: run{'s' if len(runs) > 1 else ''} {named}. Name and source are kept for them."
 
 
-def split_choice(data: datasets.DataSet, found: Scan) -> None:
+def split_choice(data: datasets.DataSet, scanned: Scan) -> None:
     """Whether the split that the pictures bring along is used."""
     drawn = datasets.read_edits(data.folder).draw_split
-    if not drawn and not any(picture.split == "val" for picture in found.pictures):
+    if not drawn and not any(picture.split == "val" for picture in scanned.pictures):
         return
     choice = st.segmented_control(
         "Validation pictures",

@@ -1,24 +1,25 @@
-"""The command line: `python -m core train|backbones|runs|pause|stop|resume|work|check|import|predict|export`."""
+"""The command line: `python -m core COMMAND`; each file of `core.cli` declares and runs some of the commands."""
 
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
-from core.cli import backbones, control, data, export, predict, runs, train
-from core.errors import BadRecipe, ThawError
+from core.cli import about, data, results, runs, train
+from core.errors import BadRecipe, BadSettings, StoreBusy, ThawError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe or bad arguments."""
+    """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe, bad settings or bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m core", description="Transfer learning from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, backbones, runs, control, data, predict, export):
+    for command in (train, about, runs, data, results):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        options.command(options)
-    except BadRecipe as error:
+        _carry_out(options)
+    except (BadRecipe, BadSettings) as error:
         print(error, file=sys.stderr)
         return 2
     except ThawError as error:
@@ -27,6 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # As in `python -m core runs | head`: nobody reads on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # For what Python writes at its end.
     return 0
+
+
+def _carry_out(options: argparse.Namespace) -> None:
+    """Run the command, as soon as an earlier version of Thaw is not at work on the database any more."""
+    is_said = False
+    while True:
+        try:
+            options.command(options)
+            return
+        except StoreBusy as busy:
+            if not is_said:
+                print(busy, file=sys.stderr, flush=True)
+            is_said = True
+            threading.Event().wait(1.0)
 
 
 if __name__ == "__main__":

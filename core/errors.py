@@ -6,6 +6,7 @@
     ├── BadData             an image folder cannot be trained on
     ├── BadImage            one image file cannot be read
     ├── WeightsUnavailable  pretrained weights are neither bundled, nor cached, nor downloadable
+    ├── FeaturesUnavailable what a frozen part makes of the pictures cannot be kept
     ├── BadCheckpoint       saved weights are damaged or belong to something else
     ├── Diverged            the loss became infinite or not a number
     ├── UnknownRun          no run has that number
@@ -13,6 +14,8 @@
     ├── TakenOver           a job that another process has taken up meanwhile
     ├── TrackerUnavailable  TensorBoard or MLflow cannot be told of a run
     ├── StoreUnavailable    the database cannot be reached, is locked, or its disk is full
+    │   ├── StoreBusy       an earlier version of Thaw trains; its run is waited for
+    │   └── Outdated        another version of Thaw has changed the schema of the database
     └── JobFailed           a job ended early; the store has its sentence and the traceback
 
 Each message says what is wrong, which value, and what to do; it needs no traceback to be understood. `explain` makes
@@ -81,6 +84,10 @@ class WeightsUnavailable(ThawError):
     """Pretrained weights that are neither bundled, nor in the cache, nor to be downloaded now."""
 
 
+class FeaturesUnavailable(ThawError):
+    """Features that cannot be kept, and so have to be computed in every epoch."""
+
+
 class BadCheckpoint(ThawError):
     """Saved weights that are damaged, or that belong to another backbone or to other classes."""
 
@@ -107,6 +114,14 @@ class TrackerUnavailable(ThawError):
 
 class StoreUnavailable(ThawError):
     """A database that cannot be used at the moment."""
+
+
+class StoreBusy(StoreUnavailable):
+    """A database that cannot be brought up to date yet, because an earlier version of Thaw trains."""
+
+
+class Outdated(StoreUnavailable):
+    """A database whose schema another version of Thaw has changed; waiting does not help."""
 
 
 class JobFailed(ThawError):

@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
+from core.messages import Message
+
 
 class StopRequested(Exception):
     """Thrown *into* a job's generator (`events.throw(StopRequested())`) to end it at the event it is about to give out.
@@ -64,14 +66,14 @@ _FIXED = tuple(one.name for one in dataclasses.fields(Metrics) if one.name != "o
 class Notice:
     """Something was done differently from what was asked, or deserves attention; `text` is for the person."""
 
-    text: str
+    text: Message
 
 
 @dataclass(frozen=True)
 class Progress:
     """Preparation that takes a while: `done` of `total` units of `stage` ("Downloading resnet50…", bytes)."""
 
-    stage: str
+    stage: Message
     done: int
     total: int
 

@@ -18,6 +18,8 @@ PARTIAL = ".partial"
 """How the names of half files end."""
 PATIENCE = 1.0 if os.name == "nt" else 0.0
 """Seconds to wait for somebody who has the old file open. Only Windows refuses to replace an open file."""
+SETTLED = 2 * 10**9
+"""Nanoseconds after a change before a time stamp is relied on: clocks of file systems tick as slowly as that."""
 
 Result = TypeVar("Result")
 
@@ -31,7 +33,7 @@ def write_aside(path: Path, write: Callable[[Path], None]) -> None:
     partial = partial_name(path)
     try:
         write(partial)
-        _flush(partial)
+        flush(partial)
         move_into_place(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -47,16 +49,30 @@ def move_into_place(made: Path, path: Path) -> None:
     """Move a whole file or folder to `path`, in the place of an old file. Raises OSError."""
     _patiently(lambda: made.replace(path))
     if os.name == "posix":  # Windows offers no way to flush a folder.
-        _flush(path.parent)
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have the operating system put a file's contents, or a folder's list of names, on the disk."""
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises OSError."""
+
+    def write(partial: Path) -> None:
+        partial.write_bytes(content)
+
+    write_aside(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file of UTF-8 text, whole or not at all. Raises OSError."""
-
-    def write(partial: Path) -> None:
-        partial.write_text(text, encoding="utf-8", newline="")
-
-    write_aside(path, write)
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -107,12 +123,3 @@ def _patiently(act: Callable[[], Result]) -> Result:
             if time.monotonic() >= give_up:
                 raise
             threading.Event().wait(0.02)
-
-
-def _flush(path: Path) -> None:
-    """Have the operating system put a file's contents, or a folder's list of names, on the disk."""
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

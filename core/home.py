@@ -36,9 +36,9 @@ def installation_id() -> str:
         return file.read_text(encoding="utf-8")
 
 
-def worker_lock(place: int) -> Path:
-    """Held by the worker process that serves the queue at that place."""
-    return thaw_home() / f"worker-{place}.lock"
+def worker_lock(lane: str, place: int) -> Path:
+    """Held by the worker process that serves a lane of the queue at that place."""
+    return thaw_home() / f"{'worker' if lane == 'training' else lane}-{place}.lock"
 
 
 def features_folder() -> Path:
@@ -51,14 +51,24 @@ def data_folder() -> Path:
     return thaw_home() / "data"
 
 
-def picture_info_file(data: Path) -> Path:
-    """Remembers what the pictures at `data` are (`core.data.picture_info`)."""
-    return thaw_home() / "facts" / f"{hashlib.sha256(str(data).encode()).hexdigest()[:16]}.json"
+def picture_info_file(folder: Path) -> Path:
+    """Remembers what the pictures in `folder` are (`core.data.picture_info`)."""
+    return thaw_home() / "pictures" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.json"
 
 
-def tasks_folder() -> Path:
-    """Where tasks say how far they are (`core.jobs.task`)."""
-    return thaw_home() / "tasks"
+def uploads_folder() -> Path:
+    """Where files lie that came from a browser, until a job has taken them in."""
+    return thaw_home() / "uploads"
+
+
+def downloads_folder() -> Path:
+    """Where public data sets are kept as they were downloaded."""
+    return thaw_home() / "downloads"
+
+
+def results_folder() -> Path:
+    """Where results about pictures are kept that are no data set of Thaw's."""
+    return thaw_home() / "results"
 
 
 def run_folder(run: int) -> Path:

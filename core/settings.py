@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,19 +117,39 @@ def _parsed(texts: tuple[str, ...]) -> Settings:
     return Settings(**values)
 
 
-def described() -> list[tuple[str, str, str, str]]:
-    """Variable, value now, default, and a line about each setting. Raises BadSettings."""
+@dataclass(frozen=True)
+class Description:
+    """A setting for people: its variable, its value now and its default as text, and a line about it."""
+
+    variable: str
+    value: str
+    default: str
+    about: str
+
+
+def described() -> list[Description]:
+    """Every setting. Raises BadSettings."""
     now = settings()
     return [
-        (variable(field.name), _shown(getattr(now, field.name)), _shown(field.default), field.metadata["about"])
+        Description(
+            variable(field.name), _shown(getattr(now, field.name)), _shown(field.default), field.metadata["about"]
+        )
         for field in FIELDS
     ]
 
 
+def readme_table() -> str:
+    """The list of settings in the README, as a Markdown table."""
+    rows = [f"| `{variable(field.name)}` | {_shown(field.default)} | {field.metadata['about']} |" for field in FIELDS]
+    return "\n".join(["| setting | default | what it is |", "| --- | --- | --- |", *rows])
+
+
 def _shown(value: object) -> str:
+    """A value as text; passwords in addresses are not shown."""
     if isinstance(value, tuple):
         return os.pathsep.join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else "" if value in (0, "") else str(value)
+    text = f"{value:g}" if isinstance(value, float) else "" if value == 0 else str(value)
+    return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", text)
 
 
 def torch_cache() -> Path:

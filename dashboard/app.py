@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.services import collect_garbage_now_and_then, saying_trouble
+from dashboard.services import collect_garbage_now_and_then, is_ready, saying_trouble
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -22,4 +22,5 @@ page = st.navigation(
     position="top",
 )
 with saying_trouble():
-    page.run()
+    if is_ready():
+        page.run()

@@ -1,52 +1,68 @@
-"""Work about pictures as it goes on: bars, a way to cancel, and what came of it."""
+"""Work about pictures as it goes on: bars, a way to cancel, and what came of it. Everything comes from the store."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from core.jobs import task
+from core import home
+from core.jobs import results
+from core.jobs.job import Job
+from core.jobs.kinds import IMPORTS, Given, Kind, cancel, request, shared_key
+from core.jobs.recover import ensure_progress
 from dashboard import draft
+from dashboard.services import saying_trouble, store
 from dashboard.text import plain, say
 
 REFRESH = 0.5
 """Seconds between two looks."""
-IMPORTS = ("archive", "files", "known")
+ADDRESS = "import"
+"""The word of the address that names the import which a page follows."""
 
 
-def follow(name: str) -> None:
-    """Watch an import that was started here, also after a reload."""
-    st.query_params["task"] = name
+def begin(kind: Kind[Given], given: Given) -> None:
+    """Put an import into the queue and follow it, also after a reload."""
+    st.query_params[ADDRESS] = request(store(), kind, given).id
+    ensure_progress(store())
 
 
 def show_imports() -> None:
     """The import that this page follows, and those that others have started; a finished one is chosen."""
-    own = st.query_params.get("task")
-    names = [name for kind in IMPORTS for name in task.going_on(kind)]
-    names += [own] if own and own.isalnum() and own not in names else []
-    if names:
-        st.fragment(_imports, run_every=REFRESH)(names, own)
+    own = st.query_params.get(ADDRESS)
+    going_on = [job.id for job in store().jobs.live(home.installation_id(), [kind.name for kind in IMPORTS])]
+    if followed := _followed(own, going_on):
+        st.fragment(_imports, run_every=REFRESH)(followed, own)
 
 
-def _imports(names: list[str], own: str | None) -> None:
-    for name in names:
-        state = task.state(name)
-        if state.phase == "working":
-            _bar(name, state)
+def _followed(own: str | None, going_on: list[str]) -> list[str]:
+    """The jobs to show. An address that names none is cleared: it is old, or somebody wrote it."""
+    if own and own not in going_on and (len(own) != 32 or store().jobs.get(own) is None):
+        del st.query_params[ADDRESS]
+        return going_on
+    return list(dict.fromkeys([*going_on, *([own] if own else [])]))
+
+
+@saying_trouble()
+def _imports(followed: list[str], own: str | None) -> None:
+    ensure_progress(store())
+    for name in followed:
+        job = store().jobs.get(name)
+        if job and job.live:
+            _bar(job)
             continue
-        if name != own:
-            st.rerun()
-        _ended(name, state)
+        if name == own:
+            _end_of_own(job)
+        st.rerun()
 
 
-def _ended(name: str, state: task.State) -> None:
-    del st.query_params["task"]
-    task.forget(name)
-    if state.phase == "done" and state.result:
-        choose_dataset(state.result["data"])
+def _end_of_own(job: Job | None) -> None:
+    """Choose what has come in, or keep the sentence about why nothing did."""
+    st.query_params.pop(ADDRESS, None)
+    if job and job.status == "finished" and job.result:
+        choose_dataset(job.result["data"])
     else:
-        st.session_state["import told"] = state.message or "The import was cancelled; nothing is left of it."
-    st.rerun()
+        cancelled = "The import was cancelled; nothing is left of it."
+        st.session_state["import told"] = str(job.message) if job and job.message else cancelled
 
 
 def choose_dataset(data: str) -> None:
@@ -65,39 +81,63 @@ def show_last_failure() -> None:
                 st.rerun()
 
 
-def _bar(name: str, state: task.State) -> None:
+def _bar(job: Job) -> None:
     bar, button = st.columns([5, 1], vertical_alignment="center")
-    share = min(state.done / state.total, 1.0) if state.total else 0.0
-    amount = f" · {share:.0%}" if state.total > 1 else " …"
-    bar.progress(share, f"{plain(state.stage)}{amount}")
-    if button.button("Cancel", icon=":material/cancel:", key=f"cancel-{name}", width="stretch"):
-        task.cancel(name)
+    progress = job.progress
+    share = min(progress.done / progress.total, 1.0) if progress and progress.total else 0.0
+    amount = f" · {share:.0%}" if progress and progress.total > 1 else " …"
+    stage = str(progress.stage) if progress else "Waiting" if job.status == "queued" else "Starting"
+    bar.progress(share, f"{plain(stage)}{amount}")
+    asked = bool(job.request)
+    label = "Ending …" if asked else "Cancel"
+    if button.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked, width="stretch"):
+        cancel(store(), job.id)
+        st.rerun(scope="fragment")
 
 
-def result(name: str, kind: str, by_itself: bool, ask: str, arguments: Callable[[], dict[str, Any]]) -> Any:
-    """What the task of that name returned; None, with a bar or a button or a sentence on the page, until it has.
+def result_of(kind: Kind[Given], given: Given, by_itself: bool, ask: str) -> Mapping[str, Any] | None:
+    """What a shared job of this kind returned; None, with a bar or a button or a sentence on the page, until it has.
 
-    It is started `by_itself`, or by a button that says `ask`.
+    It is put into the queue `by_itself`, or by a button that says `ask`. Raises BadData.
     """
-    if not task.is_known(name):
-        if not by_itself and not st.button(ask, icon=":material/search:", key=f"ask-{kind}"):
-            return None
-        task.start(task.new(name), kind, **arguments())
-    state = task.state(name)
-    if state.phase == "working":
-        st.fragment(_waiting, run_every=REFRESH)(name)
+    key = shared_key(kind, given) or ""
+    job = store().jobs.shared(key) or _ended_early(kind, key)
+    if job is None and (by_itself or st.button(ask, icon=":material/search:", key=f"ask-{kind.name}")):
+        job = _requested(kind, given, key)
+    if job is None:
         return None
-    if state.phase != "done":
-        say("error", state.message or "Cancelled.")
-        if st.button("Try again", icon=":material/replay:", key=f"again-{kind}"):
-            task.forget(name)
-            st.rerun()
+    if job.live:
+        st.fragment(_waiting, run_every=REFRESH)(job.id)
         return None
-    return state.result
-
-
-def _waiting(name: str) -> None:
-    state = task.state(name)
-    if state.phase != "working":
+    returned = results.read(job) if job.status == "finished" else None
+    if returned is not None:
+        return returned
+    gone = "The result was deleted." if job.status == "finished" else "Cancelled."
+    say("error", str(job.message or gone))
+    if st.button("Try again", icon=":material/replay:", key=f"again-{kind.name}"):
+        results.forget(store(), job)
+        _requested(kind, given, key)
         st.rerun()
-    _bar(name, state)
+    return None
+
+
+def _requested(kind: Kind[Given], given: Given, key: str) -> Job:
+    job = request(store(), kind, given)
+    st.session_state[f"asked {kind.name}"] = (key, job.id)
+    ensure_progress(store())
+    return job
+
+
+def _ended_early(kind: Kind[Given], key: str) -> Job | None:
+    """The job that this session asked for, where it failed or was cancelled: the page says so until it tries again."""
+    asked_key, job = st.session_state.get(f"asked {kind.name}", ("", ""))
+    return store().jobs.get(job) if asked_key == key and job else None
+
+
+@saying_trouble()
+def _waiting(name: str) -> None:
+    ensure_progress(store())
+    job = store().jobs.get(name)
+    if job is None or not job.live:
+        st.rerun()
+    _bar(job)

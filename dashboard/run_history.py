@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events import EpochEnded, FeaturesReady, Notice, RunStarted
-from core.jobs.run import STEP_COLUMNS
+from core.jobs.job import STEP_COLUMNS
 from core.jobs.store import Store
+from core.messages import Message
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class RunHistory:
 
     started: RunStarted | None = None
     features: FeaturesReady | None = None
-    notices: tuple[str, ...] = ()
+    notices: tuple[Message, ...] = ()
     epochs: tuple[EpochEnded, ...] = ()
     steps: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(STEP_COLUMNS))))
     last_event: int = 0
@@ -47,7 +48,7 @@ class RunHistory:
 def read_history(store: Store, run: int, known: RunHistory | None = None) -> RunHistory:
     """The history of `run` as it is now; only what is not `known` yet is read."""
     said = read_outline(store, run, known)
-    new = store.steps(run, after=said.last_step)
+    new = store.runs.steps(run, after=said.last_step)
     return replace(said, steps=np.concatenate([said.steps, new])) if len(new) else said
 
 
@@ -58,7 +59,7 @@ def read_outline(store: Store, run: int, known: RunHistory | None = None) -> Run
     the frozen part.
     """
     known = known or RunHistory()
-    rows = store.events(run, after=known.last_event)
+    rows = store.runs.events(run, after=known.last_event)
     events = [event for _, event in rows]
     ended = [event for event in events if isinstance(event, EpochEnded)]
     return replace(

@@ -3,22 +3,46 @@
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import streamlit as st
 
-from core.errors import ThawError
+from core.errors import StoreBusy, ThawError
+from core.home import thaw_home
 from core.jobs.store import Store, open_store
 from dashboard.text import say
 
 COLLECT_EVERY = 60.0
 """Seconds between two garbage collections of the server process."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks for a database that an earlier version of Thaw still works on."""
 
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The store of runs."""
     return open_store()
+
+
+def is_ready() -> bool:
+    """Whether pages can be drawn. If not, the page says why, and is drawn as soon as they can be.
+
+    Raises BadSettings with everything that is wrong with the environment, and StoreUnavailable.
+    """
+    thaw_home()
+    try:
+        store()
+    except StoreBusy as busy:
+        say("notice", str(busy))
+        st.fragment(_wait_for_store, run_every=LOOK_EVERY)()
+        return False
+    return True
+
+
+def _wait_for_store() -> None:
+    with suppress(StoreBusy):
+        store()
+        st.rerun()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -13,11 +14,14 @@ from rich.table import Table
 
 from core import home
 from core.data import datasets
+from core.data.picture_info import memo_file
 from core.data.quality import Inspection, inspect
-from core.errors import BadData
-from core.events import Progress
-from core.intake import importer
-from core.intake.importer import create_dataset
+from core.errors import BadData, NotNow
+from core.events import Event, Progress
+from core.jobs.drive import drive
+from core.jobs.kinds import ARCHIVE, ArchiveArguments, request
+from core.jobs.process import process_id
+from core.jobs.store import open_store
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
@@ -34,32 +38,40 @@ def add_to(commands: "Commands") -> None:
     command.add_argument("--val-fraction", type=float, default=0.25, help="share that is held out for validation")
     command.add_argument("--seed", type=int, default=0, help="of the draw of the validation pictures")
     command.add_argument("--json", action="store_true", help="print one object")
-    command.set_defaults(command=check)
+    command.set_defaults(command=check_pictures)
     command = commands.add_parser("import", help="take the pictures of a zip or tar archive in, as a data set")
     command.add_argument("archive", type=Path, help="class folders, with or without train/ and val/")
     command.add_argument("--name", help="of the data set; the archive's when left out")
     command.add_argument("--source", default="", help="a note about where the pictures come from")
-    command.set_defaults(command=bring_in)
+    command.set_defaults(command=import_archive)
 
 
-def check(options: argparse.Namespace) -> None:
+def check_pictures(options: argparse.Namespace) -> None:
     """Print what there is. Raises BadData when nothing can be trained on it."""
     path = data_path(options.data)
-    inspection = watched(inspect(path, home.picture_info_file(path), options.val_fraction, options.seed))
+    inspection = watched(inspect(path, memo_file(path), options.val_fraction, options.seed))
     if options.json:
         print(json.dumps(as_json(inspection)))
     else:
-        draw(inspection)
+        print_inspection(inspection)
     if inspection.fault:
         raise BadData(inspection.fault)
 
 
-def bring_in(options: argparse.Namespace) -> None:
-    """Import an archive; Ctrl-C leaves nothing behind. Raises BadData."""
+def import_archive(options: argparse.Namespace) -> None:
+    """Import an archive; Ctrl-C leaves nothing behind. Raises BadData, JobFailed, or NotNow after Ctrl-C."""
     if not options.archive.is_file():
-        raise BadData(f"{options.archive} is not a file; give the path of a zip or tar archive.")
+        raise BadData("{path} is not a file; give the path of a zip or tar archive.", path=options.archive)
     name = options.name or options.archive.name.split(".")[0]
-    made = watched(create_dataset(home.data_folder(), name, options.source, importer.archive_members(options.archive)))
+    given = ArchiveArguments(name=name, source=options.source, file=options.archive.resolve())
+    store = open_store()
+    job = request(store, ARCHIVE, given, worker=process_id())
+    signal.signal(signal.SIGINT, lambda *_: store.jobs.request_stop(job.id))
+    watched(drive(store, job))
+    ended = store.jobs.get(job.id)
+    if ended is None or ended.result is None:
+        raise NotNow("The import was cancelled; nothing is left of it.")
+    made = datasets.read_dataset(Path(ended.result["data"]))
     console = Console()
     console.print(f"{made.name}: {len(datasets.read_index(made.folder)):,} pictures in {made.folder}", markup=False)
     for one in made.skipped[:SHOWN]:
@@ -67,16 +79,16 @@ def bring_in(options: argparse.Namespace) -> None:
     if (more := len(made.skipped) + made.more_skipped - SHOWN) > 0:
         console.print(f"and {more:,} more")
     for notice in made.notices:
-        console.print(notice, markup=False)
+        console.print(str(notice), markup=False)
 
 
 def data_path(given: str) -> Path:
     """A folder by its path, or a data set by its name."""
-    named = [one.folder for one in datasets.list_datasets(home.data_folder()) if one.name == given]
+    named = [data.folder for data in datasets.list_datasets(home.data_folder()) if data.name == given]
     return Path(given).resolve() if Path(given).is_dir() or not named else named[0]
 
 
-def watched(job: Generator[Progress, None, Result]) -> Result:
+def watched(job: Generator[Event, None, Result]) -> Result:
     """What the job returns; a bar on standard error shows how far it is."""
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -86,34 +98,38 @@ def watched(job: Generator[Progress, None, Result]) -> Result:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            bar.update(task, description=event.stage, completed=event.done, total=event.total)
+            if isinstance(event, Progress):
+                bar.update(task, description=str(event.stage), completed=event.done, total=event.total)
 
 
 def as_json(inspection: Inspection) -> dict[str, Any]:
-    """The inspection as plain values, paths as text."""
-    counts = Counter(picture.label for picture in inspection.found.pictures)
-    bad = {str(path): known.problem for path, known in inspection.facts.items() if known.problem}
-    remarks = [
-        {"text": remark.text, "remedy": remark.remedy, "pictures": [str(path) for path in remark.pictures]}
-        for remark in inspection.remarks
-    ]
-    notices = list(inspection.folder.notices if inspection.folder else inspection.found.notices)
-    return {"classes": counts, "damaged": bad, "remarks": remarks, "notices": notices, "fault": inspection.fault}
+    """The inspection as plain values: paths and sentences as text."""
+    notices = inspection.folder.notices if inspection.folder else inspection.scanned.notices
+    return {
+        "classes": Counter(picture.label for picture in inspection.scanned.pictures),
+        "damaged": {str(path): str(info.problem) for path, info in inspection.infos.items() if info.problem},
+        "remarks": [
+            {"text": str(issue.text), "remedy": str(issue.remedy), "pictures": [str(path) for path in issue.pictures]}
+            for issue in inspection.issues
+        ],
+        "notices": [str(notice) for notice in notices],
+        "fault": str(inspection.fault) if inspection.fault else None,
+    }
 
 
-def draw(inspection: Inspection) -> None:
-    """A table of classes and a line per remark."""
+def print_inspection(inspection: Inspection) -> None:
+    """A table of classes and a line per issue."""
     console = Console()
-    counts = Counter(picture.label for picture in inspection.found.pictures)
+    counts = Counter(picture.label for picture in inspection.scanned.pictures)
     table = Table("class", "pictures")
     for label, count in list(counts.items())[:SHOWN]:
         table.add_row(label.replace("[", r"\["), f"{count:,}")
     if len(counts) > SHOWN:
         table.add_row(f"{len(counts) - SHOWN:,} more", f"{sum(list(counts.values())[SHOWN:]):,}")
     console.print(table)
-    for remark in inspection.remarks:
-        console.print(f"- {remark.text}", markup=False)
-    for path, known in [(path, known) for path, known in inspection.facts.items() if known.problem][:SHOWN]:
-        console.print(f"  {path} {known.problem}", markup=False)
+    for issue in inspection.issues:
+        console.print(f"- {issue.text}", markup=False)
+    for path, info in [(path, info) for path, info in inspection.infos.items() if info.problem][:SHOWN]:
+        console.print(f"  {path} {info.problem}", markup=False)
     for notice in inspection.folder.notices if inspection.folder else ():
         console.print(f"- {notice}", markup=False)

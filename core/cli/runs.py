@@ -1,4 +1,4 @@
-"""`python -m core runs`: what has been trained."""
+"""`python -m core runs`, `pause|stop|resume RUN` and `work`: what has been trained, and what one can ask of it."""
 
 import argparse
 import json
@@ -8,6 +8,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from core.errors import NotNow
+from core.jobs import worker
+from core.jobs.job import ALLOWED, Run
+from core.jobs.launch import training_places
+from core.jobs.recover import ensure_progress
 from core.jobs.store import open_store
 from core.messages import percent
 from core.recipe import to_settings
@@ -17,33 +22,93 @@ if TYPE_CHECKING:
 
 
 def add_to(commands: "Commands") -> None:
-    """Declare the command."""
+    """Declare the commands."""
     command = commands.add_parser("runs", help="list the runs, the newest first")
     command.add_argument("--json", action="store_true", help="print one object per run and line")
-    command.set_defaults(command=run)
+    command.set_defaults(command=list_runs)
+    for name, act, about in (
+        ("pause", pause, "lay a run aside after its current batch, or while it waits"),
+        ("stop", stop, "end a run after its current batch, or while it waits"),
+        ("resume", resume, "let a run go on where it was"),
+    ):
+        command = commands.add_parser(name, help=about)
+        command.add_argument("run", type=int, help="the number of a run")
+        command.set_defaults(command=act)
+        if act is resume:
+            command.add_argument("--epochs", type=int, help="how many in all, to train for more than before")
+    command = commands.add_parser("work", help="work off the queue here, and wait a while for more")
+    command.set_defaults(command=work)
 
 
-def run(options: argparse.Namespace) -> None:
+def list_runs(options: argparse.Namespace) -> None:
     """Print the runs of the store."""
-    runs = open_store().runs()
+    runs = open_store().runs.all()
     if options.json:
-        for one in runs:
-            about = {"run": one.id, "status": one.status, "created": one.created.isoformat() + "Z"}
-            labels = {"name": one.name, "note": one.note, "tags": one.tags, "starred": one.starred}
-            ending = {"best_epoch": one.best_epoch, "val_accuracy": one.best_accuracy, "seconds": one.seconds}
-            print(json.dumps(about | labels | ending | {"message": one.message, "recipe": to_settings(one.recipe)}))
+        for run in runs:
+            print(json.dumps(_as_json(run)))
         return
     columns = [Column(title, no_wrap=True) for title in ("run", "status", "backbone")]
     table = Table(*columns, "trainable", "optimizer", "best accuracy", "seconds")
-    for one in runs:
-        trainable = one.recipe.trainable
+    for run in runs:
+        trainable = run.recipe.trainable
         table.add_row(
-            str(one.id),
-            one.status,
-            one.recipe.backbone,
+            str(run.id),
+            run.status,
+            run.recipe.backbone,
             Text(trainable if isinstance(trainable, str) else " ".join(trainable)),
-            f"{one.recipe.optimizer.name} {one.recipe.optimizer.lr:g}",
-            percent(one.best_accuracy),
-            "–" if one.seconds is None else f"{one.seconds:.1f}",
+            f"{run.recipe.optimizer.name} {run.recipe.optimizer.lr:g}",
+            percent(run.best_accuracy),
+            "–" if run.job.seconds is None else f"{run.job.seconds:.1f}",
         )
     Console().print(table)
+
+
+def _as_json(run: Run) -> dict[str, object]:
+    message = None if run.job.message is None else str(run.job.message)
+    return {
+        "run": run.id,
+        "status": run.status,
+        "created": run.job.created.isoformat() + "Z",
+        "name": run.name,
+        "note": run.note,
+        "tags": run.tags,
+        "starred": run.starred,
+        "best_epoch": run.best_epoch,
+        "val_accuracy": run.best_accuracy,
+        "seconds": run.job.seconds,
+        "message": message,
+        "recipe": to_settings(run.recipe),
+    }
+
+
+def pause(options: argparse.Namespace) -> None:
+    """Ask for a pause. Raises UnknownRun or NotNow."""
+    store = open_store()
+    known = store.runs.get(options.run)
+    if known.status not in ALLOWED["pause"]:
+        template = "Run {run} is {status}; only a run that goes or waits can pause."
+        raise NotNow(template, run=options.run, status=known.status)
+    store.runs.request_pause(options.run)
+
+
+def stop(options: argparse.Namespace) -> None:
+    """Ask for the end. Raises UnknownRun or NotNow."""
+    store = open_store()
+    known = store.runs.get(options.run)
+    if known.status not in ALLOWED["stop"]:
+        raise NotNow("Run {run} is {status} already.", run=options.run, status=known.status)
+    store.runs.request_stop(options.run)
+
+
+def resume(options: argparse.Namespace) -> None:
+    """Put a run into the queue again, and see that somebody works it off. Raises UnknownRun or NotNow."""
+    store = open_store()
+    store.runs.resume(options.run, options.epochs)
+    ensure_progress(store)
+
+
+def work(_options: argparse.Namespace) -> None:
+    """Be a worker that trains, at the first place that is free. Raises NotNow when there is none."""
+    if not any(worker.main("training", place) for place in range(training_places())):
+        template = "As many workers as there may be ({count}) are at work already; THAW_WORKERS allows more."
+        raise NotNow(template, count=training_places())

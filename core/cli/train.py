@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from core import events
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded
-from core.jobs.launch import process_id
+from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
 from core.recipe import read_toml
@@ -44,13 +44,13 @@ def run(options: argparse.Namespace) -> None:
         settings["data"] = str(Path(settings["data"]).resolve())
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.
-    from core.jobs.drive import execute
+    from core.jobs.drive import drive
 
     store = open_store()
-    started = store.start(recipe, process_id())
-    signal.signal(signal.SIGINT, lambda *_: store.request_stop(started.id))
+    started = store.runs.start(recipe, process_id())
+    signal.signal(signal.SIGINT, lambda *_: store.runs.request_stop(started.id))
     show = print_json if options.json else draw
-    show(started.id, execute(store, started))
+    show(started.id, drive(store, started.job))
 
 
 def apply(change: str, settings: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def _value(text: str) -> Any:
 
 
 def print_json(run_id: int, happened: Iterable[Event]) -> None:
-    """One object per line, with the event's name first and the run's number in the last one.
+    """One object per line, with the event's name first and the run's number in the last one; sentences in English.
 
     A failure is a line of its own, after which JobFailed is raised again.
     """
@@ -85,7 +85,8 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
             line: dict[str, Any] = {"event": events.name(event)}
             if isinstance(event, RunFinished | RunStopped):
                 line["run"] = run_id
-            print(json.dumps(line | events.to_dict(event)), flush=True)
+            sentences = {name: str(value) for name, value in vars(event).items() if isinstance(value, Message)}
+            print(json.dumps(line | events.to_dict(event) | sentences), flush=True)
     except JobFailed as error:
         print(json.dumps({"event": "run_failed", "run": run_id, "message": str(error)}), flush=True)
         raise
@@ -101,7 +102,8 @@ def draw(run_id: int, happened: Iterable[Event]) -> None:
         for event in happened:
             match event:
                 case events.Progress():
-                    bar.update(stage, description=event.stage, completed=event.done, total=event.total, visible=True)
+                    title = str(event.stage)
+                    bar.update(stage, description=title, completed=event.done, total=event.total, visible=True)
                 case RunStarted():
                     bar.update(stage, visible=False)
                     bar.update(steps, total=event.epochs * event.steps_per_epoch, visible=True)
@@ -109,7 +111,7 @@ def draw(run_id: int, happened: Iterable[Event]) -> None:
                     bar.update(stage, visible=False)
                     bar.update(steps, completed=event.step)
                 case Notice():
-                    console.print(event.text, markup=False)
+                    console.print(str(event.text), markup=False)
                 case EpochEnded():
                     console.print(epoch_line(event), markup=False)
                 case RunFinished() | RunStopped():

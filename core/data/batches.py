@@ -14,6 +14,11 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from core.data.images import decode
 
 ReadPicture = Callable[[Path], Tensor]
+"""From a path to a picture, uint8 (3, H, W)."""
+ReadIndex = Callable[[int], Tensor]
+"""From an index to a tensor, of one shape for all indices."""
+Batch = tuple[tuple[Tensor, ...], Tensor]
+"""What goes into the network, one tensor for each of its inputs, and the labels."""
 
 
 def read_pixels(path: Path) -> Tensor:
@@ -21,20 +26,21 @@ def read_pixels(path: Path) -> Tensor:
 
     Pillow decodes as fast as torchvision, whose own decoders are deprecated; what follows is faster on tensors.
     """
-    seen: Tensor = pil_to_tensor(decode(path))
-    return seen
+    pixels: Tensor = pil_to_tensor(decode(path))
+    return pixels
 
 
 def kept_in_memory(read: ReadPicture, budget: int) -> ReadPicture:
     """`read`, its results kept in memory until they take `budget` bytes.
 
-    What came first stays: every epoch reads everything, and so would find nothing left of what was read last.
+    The first ones stay: every epoch reads every picture, so the pictures read last would be gone before they are
+    needed again.
     """
     kept: dict[Path, Tensor] = {}
     lock = threading.Lock()
     left = budget
 
-    def remembered(path: Path) -> Tensor:
+    def read_or_recall(path: Path) -> Tensor:
         nonlocal left
         if path in kept:
             return kept[path]
@@ -45,14 +51,7 @@ def kept_in_memory(read: ReadPicture, budget: int) -> ReadPicture:
                 left -= image.nbytes
         return image
 
-    return remembered
-
-
-Batch = tuple[tuple[Tensor, ...], Tensor]
-"""What goes into the network, one tensor for each of its inputs, and the labels."""
-
-ReadIndex = Callable[[int], Tensor]
-"""From an index to a tensor, of one shape for all indices."""
+    return read_or_recall
 
 
 def shuffled(count: int, seed: int, epoch: int) -> list[int]:
@@ -63,14 +62,14 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def cut_into_batches(indices: Sequence[int], size: int) -> list[list[int]]:
-    """Cut `indices` into batches of `size`; a last batch of one joins the one before it.
+    """Cut `indices` into batches of `size`; a last batch of one joins the one before it, which then has `size` + 1.
 
-    BatchNorm in training mode cannot normalise a single value per channel. The last batch may so hold size + 1.
+    BatchNorm in training mode cannot normalise a single value per channel.
     """
-    cut = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
-    if len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2:] = [cut[-2] + cut[-1]]
-    return cut
+    batches = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [batches[-2] + batches[-1]]
+    return batches
 
 
 def read_ahead(read: ReadIndex, chosen: Sequence[Sequence[int]]) -> Iterator[Tensor]:

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from core.errors import BadImage
-from core.settings import settings
+from core.messages import Given, Message
+from core.settings import Settings, settings
 
 ORIENTATION = 0x0112
 """The tag of EXIF that says how the camera was held."""
@@ -25,27 +26,35 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""By the tag's value, the turn that sets an image upright."""
+Rules = tuple[int | str, ...]
 SMALLEST_SIDE = 10
-"""In pixels: less shows nothing, whatever is allowed otherwise."""
-Image.MAX_IMAGE_PIXELS = None  # Settings of our own come first; Pillow's would only repeat them.
+"""In pixels: less shows nothing, whatever the settings allow."""
+Image.MAX_IMAGE_PIXELS = None  # Our own settings come first; Pillow's limit would only repeat them.
 
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """What can be read here: HEIC by way of the optional package `pillow-heif`."""
-    found = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]
+    """The formats that can be read here, by Pillow's names; HEIC needs the optional package `pillow-heif`."""
+    readable = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]
     if features.check("avif"):
-        found.append("AVIF")
+        readable.append("AVIF")
     if importlib.util.find_spec("pillow_heif"):
         importlib.import_module("pillow_heif").register_heif_opener()
-        found.append("HEIF")
-    return tuple(found)
+        readable.append("HEIF")
+    return tuple(readable)
+
+
+def reading_rules() -> Rules:
+    """What decides, beside its file, whether a picture can be used: limits and formats. Raises BadSettings."""
+    allowed = settings()
+    return (SMALLEST_SIDE, allowed.max_side, allowed.max_megapixels, allowed.max_aspect, *formats())
 
 
 def decode(source: Path | bytes, name: str | None = None) -> Image.Image:
     """The image at a path, or in the bytes of a file called `name`, in mode RGB.
 
-    Raises BadImage with the file's name and what is wrong with it.
+    Raises BadImage with the file's name and what is wrong with it, BadSettings when a limit is misspelt.
     """
     with open_image(source, name) as image:
         image.load()
@@ -54,33 +63,31 @@ def decode(source: Path | bytes, name: str | None = None) -> Image.Image:
 
 @contextmanager
 def open_image(source: Path | bytes, name: str | None = None) -> Iterator[Image.Image]:
-    """The image as Pillow has it, its size checked and nothing decoded yet. Raises BadImage, then and later on."""
+    """The image as Pillow has it, its size checked and nothing decoded yet.
+
+    Raises BadImage, now and also for what the caller does with the image; BadSettings when a limit is misspelt.
+    """
+    allowed = settings()  # First: a wrong setting is no fault of the picture.
     shown = name or str(source)
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats()) as image:
-            _check_size(shown, *image.size)
+            _check_size(shown, *image.size, allowed)
             yield image
     except (BadImage, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise BadImage(f"{shown} is not a picture; remove it, or save it again as JPEG or PNG.") from error
+        raise _bad_image(shown, "is not a picture; remove it, or save it again as JPEG or PNG") from error
     except FileNotFoundError as error:
-        raise BadImage(f"{shown} is not there; check its path, or put it back.") from error
+        raise _bad_image(shown, "is not there; check its path, or put it back") from error
     except Exception as error:  # Pillow's readers raise what they like: SyntaxError, TypeError, RuntimeError, …
-        raise BadImage(f"{shown} is damaged ({error}); remove it or replace it by a sound copy.") from error
+        template = "is damaged ({cause}); remove it or replace it by a sound copy"
+        raise _bad_image(shown, template, cause=str(error)) from error
 
 
-def _check_size(name: str, width: int, height: int) -> None:
-    """Refuse what would not fit into memory, or could not be cropped to a square, before any pixel is decoded."""
-    allowed = settings()
-    size = f"{name} is {width} × {height} pixels"
-    if min(width, height) < SMALLEST_SIDE:
-        raise BadImage(f"{size}; each side needs at least {SMALLEST_SIDE}. Remove it or take a larger copy.")
-    if max(width, height) > allowed.max_side or width * height > allowed.max_megapixels * 1_000_000:
-        most = f"the limits are {allowed.max_side:,} pixels a side and {allowed.max_megapixels} megapixels"
-        raise BadImage(f"{size}; {most}. Scale it down.")
-    if max(width, height) > allowed.max_aspect * min(width, height):
-        raise BadImage(f"{size}; one side may be at most {allowed.max_aspect} times the other. Crop it.")
+def image_fault(error: BadImage) -> Message:
+    """What is wrong with an image, without its name and full stop: "is not a picture; remove it, …"."""
+    fault = dict(error.message.values).get("fault")
+    return fault if isinstance(fault, Message) else error.message
 
 
 def as_seen(image: Image.Image) -> Image.Image:
@@ -102,8 +109,39 @@ def orientation(image: Image.Image) -> int:
 
 
 def is_animated(image: Image.Image) -> bool:
-    """Whether it has frames or pages after the first; what some cameras add to a photo (MPO) is none."""
+    """Whether it has frames or pages after the first. What some cameras add to a photo (MPO) does not count."""
     return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+
+
+def thumbnail(path: Path, side: int) -> Image.Image:
+    """The middle of a picture, `side` pixels square; plain grey for one that cannot be read. Raises BadSettings."""
+    try:
+        with open_image(path) as image:
+            image.draft("RGB", (2 * side, 2 * side))  # A JPEG is then decoded at a fraction of its size.
+            return ImageOps.fit(as_seen(image), (side, side))
+    except BadImage:
+        return Image.new("RGB", (side, side), "gainsboro")
+
+
+def _bad_image(name: str, fault: str, **values: Given) -> BadImage:
+    return BadImage("{name} {fault}.", name=name, fault=Message(fault, **values))
+
+
+def _check_size(name: str, width: int, height: int, allowed: Settings) -> None:
+    """Refuse what does not fit into memory or cannot be cropped to a square, before any pixel is decoded."""
+    if min(width, height) < SMALLEST_SIDE:
+        template = "is {width} × {height} pixels; each side needs at least {least}. Remove it or take a larger copy"
+        raise _bad_image(name, template, width=width, height=height, least=SMALLEST_SIDE)
+    if max(width, height) > allowed.max_side or width * height > allowed.max_megapixels * 1_000_000:
+        template = (
+            "is {width} × {height} pixels; the limits are {side:,} pixels a side and {megapixels} megapixels. "
+            "Scale it down"
+        )
+        most = {"side": allowed.max_side, "megapixels": allowed.max_megapixels}
+        raise _bad_image(name, template, width=width, height=height, **most)
+    if max(width, height) > allowed.max_aspect * min(width, height):
+        template = "is {width} × {height} pixels; one side may be at most {most} times the other. Crop it"
+        raise _bad_image(name, template, width=width, height=height, most=allowed.max_aspect)
 
 
 def _scaled_grey(image: Image.Image) -> Image.Image:
@@ -111,13 +149,3 @@ def _scaled_grey(image: Image.Image) -> Image.Image:
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
     low, high = (0.0, 65535.0) if image.mode.startswith("I") else (float(values.min()), float(values.max()))
     return Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
-
-
-def thumbnail(path: Path, side: int) -> Image.Image:
-    """The middle of a picture, `side` pixels square; even grey for one that cannot be read."""
-    try:
-        with open_image(path) as image:
-            image.draft("RGB", (2 * side, 2 * side))  # A JPEG is then decoded at a fraction of its size.
-            return ImageOps.fit(as_seen(image), (side, side))
-    except BadImage:
-        return Image.new("RGB", (side, side), "gainsboro")

@@ -12,6 +12,7 @@ from core.data.scan import ImageFolder, Picture, Scan, arrange_classes, scan
 from core.data.split import Split, split
 from core.errors import BadData
 from core.events import Progress
+from core.messages import Message
 
 FEW = 10
 """Pictures of a class below which figures about it mean little: the least that PyTorch's own tutorials have is 60."""
@@ -23,33 +24,63 @@ IMBALANCE = 5.0
 class Issue:
     """`text` says what is wrong with `pictures`. `remedy` names what a click does: it leaves `leave_out` out."""
 
-    text: str
+    text: Message
     pictures: tuple[Path, ...]
-    remedy: str
+    remedy: Message
     leave_out: tuple[Path, ...]
 
 
-def find_issues(pictures: Sequence[Picture], facts: Mapping[Path, PictureInfo], drawn: Split | None) -> list[Issue]:
-    """All remarks, the gravest first. `drawn` is the split as it would be trained on, if it can be drawn."""
-    sound = {path: known for path, known in facts.items() if known.problem is None}
-    labels = {found.path: found.label for found in pictures}
-    exact, near = duplicates.exact_groups(sound), duplicates.near_groups(sound)
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at every picture has shown. `infos` are by path, `issues` with the gravest first.
+
+    `folder` is None, and `fault` says why, where nothing can be trained on the pictures as they are.
+    """
+
+    scanned: Scan
+    infos: dict[Path, PictureInfo]
+    folder: ImageFolder | None
+    fault: Message | None
+    issues: list[Issue]
+
+
+def inspect(path: Path, memo: Path, val_fraction: float, seed: int) -> Generator[Progress, None, Inspection]:
+    """Look at every picture; the file `memo` remembers them. Raises BadData, BadImage, BadSettings or OSError."""
+    scanned = scan(path)
+    infos = yield from infos_of([picture.path for picture in scanned.pictures], memo)
+    folder, fault = None, None
+    try:
+        folder = arrange_classes(path, scanned)
+    except BadData as error:
+        fault = error.message
+    drawn = split(folder, val_fraction, seed) if folder else None
+    yield Progress(Message("Comparing the pictures"), 0, 1)
+    return Inspection(scanned, infos, folder, fault, find_issues(scanned.pictures, infos, drawn))
+
+
+def find_issues(pictures: Sequence[Picture], infos: Mapping[Path, PictureInfo], drawn: Split | None) -> list[Issue]:
+    """All issues, the gravest first. `drawn` is the split as it would be trained on, if it can be drawn."""
+    valid = {path: info for path, info in infos.items() if info.problem is None}
+    labels = {picture.path: picture.label for picture in pictures}
+    exact, near = duplicates.exact_groups(valid), duplicates.near_groups(valid)
+    again = Message("Other pictures again, at another size or quality")
     return [
-        *_damaged(facts),
+        *_damaged(infos),
         *_leaks([*exact, *near], drawn),
         *_contradictions(exact, labels),
-        *_copies(exact, labels, "Exact copies of others"),
-        *_copies(near, labels, "Other pictures again, at another size or quality"),
-        *_animated(sound),
-        *_few(pictures),
+        *_copies(exact, labels, Message("Exact copies of others")),
+        *_copies(near, labels, again),
+        *_animated(valid),
+        *_small_classes(pictures),
         *_imbalance(pictures),
     ]
 
 
-def _damaged(facts: Mapping[Path, PictureInfo]) -> Iterator[Issue]:
-    bad = tuple(path for path, known in facts.items() if known.problem)
+def _damaged(infos: Mapping[Path, PictureInfo]) -> Iterator[Issue]:
+    bad = tuple(path for path, info in infos.items() if info.problem)
     if bad:
-        yield Issue(f"Damaged, or no picture at all: {_pictures(bad)}.", bad, "Leave them out", bad)
+        text = Message("Damaged, or no picture at all: {pictures}.", pictures=_pictures(bad))
+        yield Issue(text, bad, Message("Leave them out"), bad)
 
 
 def _leaks(same: duplicates.Groups, drawn: Split | None) -> Iterator[Issue]:
@@ -60,84 +91,69 @@ def _leaks(same: duplicates.Groups, drawn: Split | None) -> Iterator[Issue]:
     groups = [set(group) for group in same]
     both = tuple(dict.fromkeys(p for group in groups if group & validating for p in sorted(group & training)))
     if both:
-        text = f"In training and in validation: {_pictures(both)}. Accuracy would look better than it is."
-        yield Issue(text, both, "Leave them out of training", both)
+        template = "In training and in validation: {pictures}. Accuracy would look better than it is."
+        text = Message(template, pictures=_pictures(both))
+        yield Issue(text, both, Message("Leave them out of training"), both)
 
 
 def _contradictions(same: duplicates.Groups, labels: Mapping[Path, str]) -> Iterator[Issue]:
     groups = [group for group in same if len({labels[path] for path in group}) > 1]
-    torn = tuple(path for group in groups for path in group)
-    if torn:
-        yield Issue(f"In two classes at once: {_pictures(torn)}.", torn, "Leave them all out", torn)
+    conflicting = tuple(path for group in groups for path in group)
+    if conflicting:
+        text = Message("In two classes at once: {pictures}.", pictures=_pictures(conflicting))
+        yield Issue(text, conflicting, Message("Leave them all out"), conflicting)
 
 
-def _copies(groups: duplicates.Groups, labels: Mapping[Path, str], what: str) -> Iterator[Issue]:
+def _copies(groups: duplicates.Groups, labels: Mapping[Path, str], what: Message) -> Iterator[Issue]:
     same = [group for group in groups if len({labels[path] for path in group}) == 1]
-    spare = tuple(path for group in same for path in group[1:])
-    if spare:
-        yield Issue(f"{what}: {_pictures(spare)}.", tuple(p for g in same for p in g), "Keep one of each", spare)
+    copies = tuple(path for group in same for path in group[1:])
+    if copies:
+        text = Message("{what}: {pictures}.", what=what, pictures=_pictures(copies))
+        yield Issue(text, tuple(path for group in same for path in group), Message("Keep one of each"), copies)
 
 
-def _animated(facts: Mapping[Path, PictureInfo]) -> Iterator[Issue]:
-    moving = tuple(path for path, known in facts.items() if known.animated)
+def _animated(infos: Mapping[Path, PictureInfo]) -> Iterator[Issue]:
+    moving = tuple(path for path, info in infos.items() if info.animated)
     if moving:
-        text = f"Animations, or files of several pages, of which the first picture is used: {_pictures(moving)}."
-        yield Issue(text, moving, "Leave them out", moving)
+        template = "Animations, or files of several pages, of which the first picture is used: {pictures}."
+        text = Message(template, pictures=_pictures(moving))
+        yield Issue(text, moving, Message("Leave them out"), moving)
 
 
-def _few(pictures: Sequence[Picture]) -> Iterator[Issue]:
-    counts = Counter(found.label for found in pictures)
-    few = [label for label, count in counts.items() if count < FEW]
-    if few:
-        more = f" and {len(few) - 5:,} more classes" if len(few) > 5 else ""
-        named = ", ".join(f"{label} ({counts[label]})" for label in few[:5]) + more
-        text = f"Fewer than {FEW} pictures, too few to learn from or to measure by: {named}."
-        files = tuple(found.path for found in pictures if found.label in few)
-        yield Issue(text, files, f"Leave out {'these classes' if len(few) > 1 else 'this class'}", files)
+def _small_classes(pictures: Sequence[Picture]) -> Iterator[Issue]:
+    counts = Counter(picture.label for picture in pictures)
+    small = [label for label, count in counts.items() if count < FEW]
+    if not small:
+        return
+    named: list[Message] = [Message("{name} ({pictures})", name=label, pictures=counts[label]) for label in small[:5]]
+    which = Message("{named}", named=named)
+    if len(small) > 5:
+        which = Message("{named} and {more:,} more classes", named=named, more=len(small) - 5)
+    template = "Fewer than {few} pictures, too few to learn from or to measure by: {which}."
+    paths = tuple(picture.path for picture in pictures if picture.label in small)
+    remedy = Message("Leave out this class", "Leave out these classes", count=len(small))
+    yield Issue(Message(template, few=FEW, which=which), paths, remedy, paths)
 
 
 def _imbalance(pictures: Sequence[Picture]) -> Iterator[Issue]:
-    counts = Counter(found.label for found in pictures)
+    counts = Counter(picture.label for picture in pictures)
     if len(counts) < 2 or max(counts.values()) <= IMBALANCE * min(counts.values()):
         return
     (largest, most), (smallest, least) = counts.most_common()[0], counts.most_common()[-1]
     room = int(IMBALANCE * least)
     draw = random.Random(0)
-    spare: list[Path] = []
+    surplus: list[Path] = []
     for label, count in counts.items():
         if count > room:
-            spare += draw.sample([found.path for found in pictures if found.label == label], count - room)
-    text = (
-        f"{largest} has {most:,} pictures, {smallest} only {least:,}. A network that always says “{largest}” is right "
-        f"in {most / len(pictures):.0%} of cases; hold accuracy against that."
+            surplus += draw.sample([picture.path for picture in pictures if picture.label == label], count - room)
+    template = (
+        "{largest} has {most:,} pictures, {smallest} only {least:,}. A network that always says “{largest}” is right "
+        "in {share:.0%} of cases; hold accuracy against that."
     )
-    yield Issue(text, (), f"Take at most {room:,} of each class", tuple(spare))
+    share = most / len(pictures)
+    text = Message(template, largest=largest, most=most, smallest=smallest, least=least, share=share)
+    yield Issue(text, (), Message("Take at most {room:,} of each class", room=room), tuple(surplus))
 
 
-def _pictures(paths: Sequence[Path]) -> str:
-    return f"{len(paths):,} pictures" if len(paths) > 1 else "1 picture"
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """`folder` is None, and `fault` says why, where nothing can be trained on the pictures as they are."""
-
-    found: Scan
-    facts: dict[Path, PictureInfo]
-    folder: ImageFolder | None
-    fault: str | None
-    remarks: list[Issue]
-
-
-def inspect(path: Path, memo: Path, val_fraction: float, seed: int) -> Generator[Progress, None, Inspection]:
-    """Look at every picture; `memo` remembers them. Raises BadData or BadImage."""
-    found = scan(path)
-    facts = yield from infos_of([picture.path for picture in found.pictures], memo)
-    folder, fault = None, None
-    try:
-        folder = arrange_classes(path, found)
-    except BadData as error:
-        fault = str(error)
-    drawn = split(folder, val_fraction, seed) if folder else None
-    yield Progress("Comparing the pictures", 0, 1)
-    return Inspection(found, facts, folder, fault, find_issues(found.pictures, facts, drawn))
+def _pictures(paths: Sequence[Path]) -> Message:
+    return Message("{count:,} picture", "{count:,} pictures", count=len(paths))

@@ -1,7 +1,7 @@
 """Find the pictures and classes of a folder or of a data set, as they are after people's changes. None is opened."""
 
-import functools
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,28 +9,30 @@ from pathlib import Path
 
 from natsort import natsort_keygen
 
+from core import files
 from core.data import datasets
 from core.data.structure import IMAGE_SUFFIXES, ONE_FOLDER_PER_CLASS, SPLITS, is_leftover, suffix, warn_case_only
 from core.errors import BadData
+from core.messages import Message
 from core.settings import settings
 
-SETTLED = 2 * 10**9
-"""Nanoseconds before a folder's time stamp is relied on: clocks of file systems tick as slowly as that."""
+REMEMBERED = 500_000
+"""Pictures of all data sets together that are remembered, at about 400 bytes each."""
 _natural = natsort_keygen()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture at `path`. `file` names it among its like, `name` is what people called it.
 
-    `part` is "train", "val", or empty where a split is yet to be drawn.
+    `split` is "train", "val", or empty where a split is yet to be drawn.
     """
 
     path: Path
     file: str
     name: str
     label: str
-    part: str
+    split: str
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,140 @@ class Scan:
     pictures: tuple[Picture, ...]
     removed: tuple[Picture, ...]
     empty: tuple[str, ...]
-    notices: tuple[str, ...]
+    notices: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image file and the index of its class."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """What can be trained on. `val` is None where the pictures bring no val/ of their own; a split is then drawn.
+
+    `classes` are names in natural order ("2" before "10"); a label is an index into them.
+    `notices` are sentences about what was left out and why.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    train: tuple[Example, ...]
+    val: tuple[Example, ...] | None
+    notices: tuple[Message, ...]
+
+    def counts(self) -> tuple[int, ...]:
+        """Images per class, training and validation together."""
+        counts = [0] * len(self.classes)
+        for example in (*self.train, *(self.val or ())):
+            counts[example.label] += 1
+        return tuple(counts)
 
 
 def scan(path: Path) -> Scan:
     """The pictures at `path`: a data set's folder, or any that holds class folders, or train/ and val/ of them.
 
-    Remembered for as long as no folder has changed.
-
-    Raises BadData when there is no such folder, or when a data set's pictures were deleted.
+    Remembered for as long as no folder has changed. Raises BadData when there is no such folder, or when a data set's
+    pictures were deleted.
     """
     if not path.is_dir():
-        raise BadData(f"{path} is not a folder; give the path of a folder that has one folder of pictures per class.")
+        template = "{path} is not a folder; give the path of a folder that has one folder of pictures per class."
+        raise BadData(template, path=path)
     folders = tuple(_folder_times(path))
-    settled = time.time_ns() - max(folders, default=0) > SETTLED
-    return _remembered(path, folders, tuple(_file_versions(path))) if settled else _scan(path)
+    if time.time_ns() - max(folders, default=0) <= files.SETTLED:
+        return _scan(path)
+    return _remembered.scan(path, (folders, tuple(_file_versions(path))))
 
 
-@functools.lru_cache(maxsize=4)
-def _remembered(path: Path, _folders: tuple[int, ...], _files: tuple[tuple[int, ...], ...]) -> Scan:
-    return _scan(path)
+def read_image_folder(path: Path) -> ImageFolder:
+    """The classes and images at `path`.
+
+    Raises BadData when it is missing, holds fewer than two classes with images, or more classes than are allowed.
+    """
+    return arrange_classes(path, scan(path))
+
+
+def arrange_classes(path: Path, scanned: Scan) -> ImageFolder:
+    """The classes that can be trained on, and their examples. Raises BadData like `read_image_folder`."""
+    brings_split = any(picture.split == "val" for picture in scanned.pictures)
+    classes = tuple(dict.fromkeys(p.label for p in scanned.pictures if not brings_split or p.split != "val"))
+    _require_classes(path, classes)
+    index = {label: number for number, label in enumerate(classes)}
+    train = tuple(Example(p.path, index[p.label]) for p in scanned.pictures if p.label in index and p.split != "val")
+    template = "The class {name} was left out: it has no pictures."
+    notices = [Message(template, name=label) for label in scanned.empty if label not in index]
+    if not brings_split:
+        return ImageFolder(path, classes, train, None, (*notices, *scanned.notices))
+    val = tuple(Example(p.path, index[p.label]) for p in scanned.pictures if p.label in index and p.split == "val")
+    unknown = dict.fromkeys(p.label for p in scanned.pictures if p.label not in index)
+    template = "val/{name} was left out: train/ has no pictures of that class."
+    notices += [Message(template, name=label) for label in unknown]
+    validated = {example.label for example in val}
+    lacking = [label for label in classes if index[label] not in validated]
+    template = "{name} has no pictures in val/, so nothing validates it."
+    notices += [Message(template, name=label) for label in lacking]
+    return ImageFolder(path, classes, train, val, (*notices, *scanned.notices))
+
+
+def too_many_classes(found: int) -> BadData:
+    """The error about more classes than are allowed."""
+    template = "There are {found:,} classes; {most:,} are allowed (THAW_MAX_CLASSES)."
+    return BadData(template, found=found, most=settings().max_classes)
+
+
+def _require_classes(path: Path, classes: tuple[str, ...]) -> None:
+    if len(classes) > settings().max_classes:
+        raise too_many_classes(len(classes))
+    if len(classes) >= 2:
+        return
+    name = datasets.read_dataset(path).name if datasets.is_dataset(path) else str(path)
+    if classes:
+        template = "{name} has pictures of one class only ({only}); add a second class."
+        raise BadData(template, name=name, only=classes[0])
+    if any(suffix(file.name) in IMAGE_SUFFIXES for file in path.iterdir() if not is_leftover([file.name])):
+        raise BadData("{name} has pictures but no classes; {advice}.", name=name, advice=ONE_FOLDER_PER_CLASS)
+    formats = sorted(suffix[1:] for suffix in IMAGE_SUFFIXES)
+    template = "{name} has no pictures; {advice}. Formats: {formats}."
+    raise BadData(template, name=name, advice=ONE_FOLDER_PER_CLASS, formats=formats)
+
+
+Version = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
+"""What `_folder_times` and `_file_versions` say: another one after any change."""
+
+
+class _Memory:
+    """The newest scan of each data set, until REMEMBERED pictures are in it: the one longest not asked for goes first.
+
+    Several threads may ask at once.
+    """
+
+    def __init__(self) -> None:
+        self._scans: dict[Path, tuple[Version, Scan]] = {}
+        self._lock = threading.Lock()
+
+    def scan(self, path: Path, version: Version) -> Scan:
+        """The scan of `path` in that version; made when it is not remembered."""
+        with self._lock:
+            known = self._scans.pop(path, None)
+            if known and known[0] == version:
+                self._scans[path] = known  # At the end: asked for last.
+                return known[1]
+        scanned = _scan(path)
+        with self._lock:
+            self._scans[path] = (version, scanned)
+            while len(self._scans) > 1 and sum(map(_size, self._scans.values())) > REMEMBERED:
+                del self._scans[next(iter(self._scans))]
+        return scanned
+
+
+def _size(entry: tuple[Version, Scan]) -> int:
+    return len(entry[1].pictures) + len(entry[1].removed)
+
+
+_remembered = _Memory()
 
 
 def _folder_times(path: Path) -> Iterator[int]:
@@ -83,54 +199,56 @@ def _file_versions(path: Path) -> Iterator[tuple[int, ...]]:
 def _scan(path: Path) -> Scan:
     if not datasets.is_dataset(path):
         pictures, empty = _walk(path)
-        return Scan(tuple(sorted(pictures, key=_order)), (), empty, tuple(warn_case_only({p.label for p in pictures})))
+        notices = warn_case_only({picture.label for picture in pictures})
+        return Scan(tuple(sorted(pictures, key=_order)), (), empty, tuple(notices))
     data = datasets.read_dataset(path)
     if data.deleted is not None:
-        raise BadData(f"The pictures of {data.name} were deleted; import them again, or choose others.")
+        template = "The pictures of {name} were deleted; import them again, or choose others."
+        raise BadData(template, name=data.name)
     pictures, empty = _walk(data.root) if data.root else (list(_indexed(path)), ())
-    changes = datasets.read_edits(path)
-    changed = [_changed(found, changes) for found in pictures]
-    kept = sorted((found for found in changed if found.file not in changes.removed), key=_order)
-    removed = sorted((found for found in changed if found.file in changes.removed), key=_order)
-    return Scan(tuple(kept), tuple(removed), empty, data.notices)
+    edits = datasets.read_edits(path)
+    edited = sorted((_edited(picture, edits) for picture in pictures), key=_order)
+    kept = tuple(picture for picture in edited if picture.file not in edits.removed)
+    removed = tuple(picture for picture in edited if picture.file in edits.removed)
+    return Scan(kept, removed, empty, data.notices)
 
 
-def _order(found: Picture) -> tuple[object, ...]:
-    return _natural(found.label), _natural(found.name)
+def _order(picture: Picture) -> tuple[object, ...]:
+    return _natural(picture.label), _natural(picture.name)
 
 
-def _changed(found: Picture, changes: datasets.Edits) -> Picture:
-    label = changes.labels.get(found.file, found.label)
-    return replace(found, label=label, part="" if changes.draw_split else found.part)
+def _edited(picture: Picture, edits: datasets.Edits) -> Picture:
+    label = edits.labels.get(picture.file, picture.label)
+    return replace(picture, label=label, split="" if edits.draw_split else picture.split)
 
 
 def _indexed(folder: Path) -> Iterator[Picture]:
-    for taken in datasets.read_index(folder):
-        yield Picture(folder / datasets.PICTURES / taken.file, taken.file, taken.name, taken.label, taken.part)
+    for entry in datasets.read_index(folder):
+        yield Picture(folder / datasets.PICTURES / entry.file, entry.file, entry.name, entry.label, entry.split)
 
 
 def _walk(root: Path) -> tuple[list[Picture], tuple[str, ...]]:
     """The pictures below `root`, and the classes that have none."""
     if not root.is_dir():
-        raise BadData(f"{root} is not there any more; put it back, or choose other pictures.")
-    parts = {SPLITS[entry.name.lower()]: entry.name for entry in _folders(root) if entry.name.lower() in SPLITS}
-    validates = parts.get("val", parts.get("test"))
-    if "train" in parts and validates:
-        train, empty = _classes(root / parts["train"], f"{parts['train']}/", "train")
-        val, _ = _classes(root / validates, f"{validates}/", "val")
+        raise BadData("{root} is not there any more; put it back, or choose other pictures.", root=root)
+    splits = {SPLITS[entry.name.lower()]: entry.name for entry in _folders(root) if entry.name.lower() in SPLITS}
+    validation = splits.get("val", splits.get("test"))
+    if "train" in splits and validation:
+        train, empty = _classes(root / splits["train"], f"{splits['train']}/", "train")
+        val, _ = _classes(root / validation, f"{validation}/", "val")
         return train + val, empty
     return _classes(root, "", "")
 
 
-def _classes(root: Path, above: str, part: str) -> tuple[list[Picture], tuple[str, ...]]:
-    found: list[Picture] = []
+def _classes(root: Path, above: str, split: str) -> tuple[list[Picture], tuple[str, ...]]:
+    pictures: list[Picture] = []
     empty: list[str] = []
     for folder in _folders(root):
-        files = list(_files(folder.path, f"{above}{folder.name}"))
-        found += [Picture(Path(path), name, name, folder.name, part) for path, name in files]
-        if not files:
+        inside = list(_picture_files(folder.path, f"{above}{folder.name}"))
+        pictures += [Picture(Path(path), name, name, folder.name, split) for path, name in inside]
+        if not inside:
             empty.append(folder.name)
-    return found, tuple(sorted(empty, key=_natural))
+    return pictures, tuple(sorted(empty, key=_natural))
 
 
 def _folders(path: Path) -> list[os.DirEntry[str]]:
@@ -138,7 +256,7 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
         return [entry for entry in entries if entry.is_dir(follow_symlinks=False) and not is_leftover([entry.name])]
 
 
-def _files(folder: str, above: str) -> Iterator[tuple[str, str]]:
+def _picture_files(folder: str, above: str) -> Iterator[tuple[str, str]]:
     """Path and name of each picture in a class's folder and in the folders inside it."""
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -146,82 +264,6 @@ def _files(folder: str, above: str) -> Iterator[tuple[str, str]]:
                 continue
             name = f"{above}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, name)
+                yield from _picture_files(entry.path, name)
             elif suffix(entry.name) in IMAGE_SUFFIXES and not entry.is_symlink():
                 yield entry.path, name
-
-
-@dataclass(frozen=True)
-class Example:
-    """One image file and the index of its class."""
-
-    path: Path
-    label: int
-
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """What a folder holds. `val` is None where the folder has no val/ of its own and a split has to be drawn.
-
-    `classes` are names in natural order ("2" before "10"); a label is an index into them.
-    `notices` are sentences about what was left out and why.
-    """
-
-    path: Path
-    classes: tuple[str, ...]
-    train: tuple[Example, ...]
-    val: tuple[Example, ...] | None
-    notices: tuple[str, ...]
-
-    def counts(self) -> tuple[int, ...]:
-        """Images per class, training and validation together."""
-        counts = [0] * len(self.classes)
-        for example in (*self.train, *(self.val or ())):
-            counts[example.label] += 1
-        return tuple(counts)
-
-
-def read_image_folder(path: Path) -> ImageFolder:
-    """Find classes and images at `path` (`core.data.scan`).
-
-    Raises BadData when it is missing, holds fewer than two classes with images, or more classes than are allowed.
-    """
-    return arrange_classes(path, scan(path))
-
-
-def arrange_classes(path: Path, found: Scan) -> ImageFolder:
-    """The classes that can be trained on, and their examples. Raises BadData like `look`."""
-    splits = any(picture.part == "val" for picture in found.pictures)
-    labels = dict.fromkeys(picture.label for picture in found.pictures if not splits or picture.part != "val")
-    classes = tuple(labels)
-    _demand_classes(path, classes)
-    index = {label: number for number, label in enumerate(classes)}
-    train = tuple(Example(p.path, index[p.label]) for p in found.pictures if p.label in index and p.part != "val")
-    notices = [f"The class {label} was left out: it has no pictures." for label in found.empty if label not in index]
-    if not splits:
-        return ImageFolder(path, classes, train, None, (*notices, *found.notices))
-    val = tuple(Example(p.path, index[p.label]) for p in found.pictures if p.label in index and p.part == "val")
-    strangers = dict.fromkeys(p.label for p in found.pictures if p.label not in index)
-    notices += [f"val/{label} was left out: train/ has no pictures of that class." for label in strangers]
-    validated = {example.label for example in val}
-    lacking = [label for label in classes if index[label] not in validated]
-    notices += [f"{label} has no pictures in val/, so nothing validates it." for label in lacking]
-    return ImageFolder(path, classes, train, val, (*notices, *found.notices))
-
-
-def _demand_classes(path: Path, classes: tuple[str, ...]) -> None:
-    if len(classes) > settings().max_classes:
-        raise BadData(f"There are {len(classes):,} classes; {settings().max_classes:,} are allowed (THAW_MAX_CLASSES).")
-    if len(classes) >= 2:
-        return
-    if classes:
-        raise BadData(f"{_called(path)} has pictures of one class only ({classes[0]}); add a second class.")
-    if any(suffix(file.name) in IMAGE_SUFFIXES for file in path.iterdir() if not is_leftover([file.name])):
-        raise BadData(f"{_called(path)} has pictures but no classes; {ONE_FOLDER_PER_CLASS}.")
-    formats = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-    raise BadData(f"{_called(path)} has no pictures; {ONE_FOLDER_PER_CLASS}. Formats: {formats}.")
-
-
-def _called(path: Path) -> str:
-    """The name by which people know the pictures: a data set's own, or a folder's path."""
-    return datasets.read_dataset(path).name if datasets.is_dataset(path) else str(path)

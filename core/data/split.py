@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from core.data.scan import Example, ImageFolder
+from core.messages import Message
+
+NAMED = 5
+"""Classes that a sentence names, before it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -13,14 +17,14 @@ class Split:
 
     train: tuple[Example, ...]
     val: tuple[Example, ...]
-    notices: tuple[str, ...]
+    notices: tuple[Message, ...]
 
 
 def split(folder: ImageFolder, val_fraction: float, seed: int) -> Split:
     """Hold out `val_fraction` of each class, at least one image of it, and never its last one.
 
-    The draw of a class depends on `seed` and on its own files only, so another class may come or go without changing
-    it. A folder with its own val/ is used as it is.
+    The draw of a class depends on `seed` and on its own files only: another class may come or go without changing it.
+    A folder with its own val/ is used as it is.
     """
     if folder.val is not None:
         return Split(folder.train, folder.val, folder.notices)
@@ -35,12 +39,15 @@ def split(folder: ImageFolder, val_fraction: float, seed: int) -> Split:
         train += [example for index, example in enumerate(examples) if index not in chosen]
         if not held_out:
             single.append(name)
-    return Split(tuple(train), tuple(val), folder.notices + _about(single))
+    return Split(tuple(train), tuple(val), folder.notices + _about_single(single))
 
 
-def _about(single: list[str]) -> tuple[str, ...]:
+def _about_single(classes: list[str]) -> tuple[Message, ...]:
     """Say that classes with a single picture are in training only; name the first few of them."""
-    if not single:
+    if not classes:
         return ()
-    named = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
-    return (f"A single picture stays in training, so nothing validates these classes: {named}.",)
+    named = Message("{named}", named=classes[:NAMED])
+    if len(classes) > NAMED:
+        named = Message("{named} and {more} more", named=classes[:NAMED], more=len(classes) - NAMED)
+    template = "A single picture stays in training, so nothing validates these classes: {classes}."
+    return (Message(template, classes=named),)

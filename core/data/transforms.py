@@ -1,7 +1,7 @@
 """From a picture to what the network sees: the pre-processing that the pretrained weights were trained with.
 
-Pictures stay bytes for as long as they can, a quarter of the memory; `Normalise` makes numbers of a whole batch at
-once, on the device.
+Pictures stay bytes as long as possible: that takes a quarter of the memory. `Normalise` turns a whole batch into
+numbers at once, on the device.
 """
 
 import random
@@ -24,7 +24,7 @@ CROP_SCALE = (0.35, 1.0)
 """Share of a picture's area that a random crop shows. ImageNet's usual 0.08 would often miss what the picture is of."""
 CROP_RATIO = (3 / 4, 4 / 3)
 JITTER = 0.2
-"""Brightness, contrast and saturation are multiplied by 1 ± this at the most."""
+"""Brightness, contrast and saturation are multiplied by a factor from 1 - JITTER to 1 + JITTER."""
 
 
 def framing(preprocessing: Preprocessing) -> Frame:
@@ -66,17 +66,17 @@ def mirrored(key: str) -> Frame:
 def varied(preprocessing: Preprocessing, key: str) -> Frame:
     """A random part of a picture, in slightly other colours, perhaps mirrored; decided by `key` alone.
 
-    With a generator of its own and not torch's, because pictures are read in threads.
+    It draws from a generator of its own and not from torch's, because pictures are read in threads.
     """
     draw = random.Random(key)
 
     def vary(image: Tensor) -> Tensor:
-        seen = _random_crop(image, preprocessing, draw)
+        square = _random_crop(image, preprocessing, draw)
         if draw.random() < 0.5:
-            seen = functional.horizontal_flip(seen)
+            square = functional.horizontal_flip(square)
         for adjust in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-            seen = adjust(seen, draw.uniform(1 - JITTER, 1 + JITTER))
-        return seen
+            square = adjust(square, draw.uniform(1 - JITTER, 1 + JITTER))
+        return square
 
     return vary
 

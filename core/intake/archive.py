@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from core import files
 from core.data.datasets import Skipped
-from core.data.structure import PACKED_SUFFIXES, is_leftover, path_fault, printable, suffix
+from core.data.structure import PACKED_SUFFIXES, is_leftover, path_fault, short_name, suffix
 from core.errors import BadData
+from core.messages import Message
 from core.settings import Settings, settings
+
+SMALL = 10_000_000
+"""Bytes below which nobody asks how well an archive was packed: an even picture packs well."""
+CHUNK = 1 << 16
+"""Bytes that are read at once."""
+SPECIAL = Message("it is a link or a device, not a file")
+UPLOAD_NAMES = "names.json"
 
 
 @dataclass(frozen=True)
@@ -25,15 +34,45 @@ class Member:
 
 
 class Unreadable(Exception):
-    """The bytes of one member cannot be had, or are no picture; the text says why. It becomes a Skipped."""
+    """The bytes of one member cannot be had, or are no picture; `reason` says why. It becomes a Skipped."""
+
+    def __init__(self, reason: Message) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
 
 
 Incoming = Member | Skipped
 
 
-SMALL = 10_000_000
-"""Bytes below which nobody asks how well an archive was packed: an even picture packs well."""
-CHUNK = 1 << 16
+def skipped(name: str, reason: Message) -> Skipped:
+    """A file that is left out, under a name that is fit to be kept and shown."""
+    return Skipped(short_name(name), reason)
+
+
+def store_upload(folder: Path, uploaded: Iterable[tuple[str, bytes]]) -> None:
+    """Keep files, each with the path that the person knows it by ("cats/1.jpg"), in `folder`, which is made."""
+    folder.mkdir(parents=True)
+    names: list[str] = []
+    for number, (name, content) in enumerate(uploaded):
+        (folder / str(number)).write_bytes(content)
+        names.append(name)
+    files.write_json(folder / UPLOAD_NAMES, names)
+
+
+def upload_members(folder: Path) -> Iterator[Incoming]:
+    """All that `store_upload` put into `folder`. Raises BadData when there are more files than are allowed."""
+    names: list[str] = json.loads((folder / UPLOAD_NAMES).read_bytes())
+    allowed = settings()
+    if len(names) > allowed.max_files:
+        template = "These are {found:,} files; {most:,} are allowed (the setting THAW_MAX_FILES)."
+        raise BadData(template, found=len(names), most=allowed.max_files)
+    for number, name in enumerate(names):
+        if is_leftover(name.split("/")):
+            continue
+        if reason := path_fault(name, allowed):
+            yield skipped(name, reason)
+        else:
+            yield Member(name, (folder / str(number)).read_bytes, (number + 1) / len(names))
 
 
 class Readable(Protocol):
@@ -56,19 +95,20 @@ class ArchiveReader:
         if self._position > self._allowed.max_unpacked_mb * 1_000_000:
             raise too_large(self._name, self._allowed)
         if self._position > SMALL and self._position > self._allowed.max_ratio * max(self._packed.tell(), 1):
-            raise BadData(f"{self._name} unpacks to more than {self._allowed.max_ratio} times its size; pack it anew.")
+            template = "{name} unpacks to more than {ratio} times its size; pack it anew."
+            raise BadData(template, name=self._name, ratio=self._allowed.max_ratio)
         return content
 
     def exactly(self, size: int) -> bytes:
         """`size` bytes. Raises BadData when there are fewer, or beyond the limits."""
-        parts: list[bytes] = []
+        pieces: list[bytes] = []
         while size:
-            part = self.read(min(size, CHUNK))
-            if not part:
-                raise damaged(self._name, "it ends too early")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            piece = self.read(min(size, CHUNK))
+            if not piece:
+                raise damaged(self._name, Message("it ends too early"))
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
     def skip(self, size: int) -> None:
         """Pass over `size` bytes, in pieces. Raises BadData like `exactly`."""
@@ -76,63 +116,31 @@ class ArchiveReader:
             size -= len(self.exactly(min(size, CHUNK)))
 
 
-def name_fault(name: str) -> str | None:
-    """Why a member is refused for its name."""
+def name_fault(name: str, allowed: Settings) -> Message | None:
+    """Why a member is refused for its name; None for one that is not."""
     if suffix(name) in PACKED_SUFFIXES:
-        return "it is an archive inside the archive; unpack it first"
-    return path_fault(name)
+        return Message("it is an archive inside the archive; unpack it first")
+    return path_fault(name, allowed)
 
 
-SPECIAL = "it is a link or a device, not a file"
-
-
-def too_large_sentence(allowed: Settings) -> str:
+def file_too_large(allowed: Settings) -> Message:
     """Why one file is refused for its size."""
-    return f"it has more than {allowed.max_file_mb} MB (the setting THAW_MAX_FILE_MB)"
+    return Message("it has more than {most} MB (the setting THAW_MAX_FILE_MB)", most=allowed.max_file_mb)
 
 
-def damaged(name: str, why: object) -> BadData:
-    """An archive that cannot be read, or not to its end."""
-    return BadData(f"{name} is damaged, or no zip or tar archive ({why}); pack it anew.")
+def damaged(name: str, cause: Message | Exception) -> BadData:
+    """The error about an archive that cannot be read, or not to its end."""
+    said = cause if isinstance(cause, Message) else str(cause)
+    return BadData("{name} is damaged, or no zip or tar archive ({cause}); pack it anew.", name=name, cause=said)
 
 
 def too_many(name: str, allowed: Settings) -> BadData:
-    """An archive of too many files."""
-    return BadData(f"{name} holds more than {allowed.max_files:,} files (the setting THAW_MAX_FILES); leave some out.")
+    """The error about an archive of too many files."""
+    template = "{name} holds more than {most:,} files (the setting THAW_MAX_FILES); leave some out."
+    return BadData(template, name=name, most=allowed.max_files)
 
 
 def too_large(name: str, allowed: Settings) -> BadData:
-    """An archive of too many bytes."""
-    return BadData(
-        f"{name} unpacks to more than {allowed.max_unpacked_mb:,} MB (the setting THAW_MAX_UNPACKED_MB); "
-        "leave some out."
-    )
-
-
-UPLOAD_NAMES = "names.json"
-
-
-def store_upload(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Keep files, each with the path that the person knows it by ("cats/1.jpg"), in `folder`, which is made."""
-    folder.mkdir(parents=True)
-    names: list[str] = []
-    for number, (name, content) in enumerate(files):
-        (folder / str(number)).write_bytes(content)
-        names.append(name)
-    (folder / UPLOAD_NAMES).write_text(json.dumps(names), encoding="utf-8")
-
-
-def upload_members(folder: Path) -> Iterator[Incoming]:
-    """All that was `put` into `folder`. Raises BadData when there are more files than are allowed."""
-    names: list[str] = json.loads((folder / UPLOAD_NAMES).read_bytes())
-    if len(names) > settings().max_files:
-        raise BadData(
-            f"These are {len(names):,} files; {settings().max_files:,} are allowed (the setting THAW_MAX_FILES)."
-        )
-    for number, name in enumerate(names):
-        if is_leftover(name.split("/")):
-            continue
-        if reason := path_fault(name):
-            yield Skipped(printable(name), reason)
-        else:
-            yield Member(name, (folder / str(number)).read_bytes, (number + 1) / len(names))
+    """The error about an archive of too many bytes."""
+    template = "{name} unpacks to more than {most:,} MB (the setting THAW_MAX_UNPACKED_MB); leave some out."
+    return BadData(template, name=name, most=allowed.max_unpacked_mb)

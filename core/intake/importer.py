@@ -1,51 +1,145 @@
 """Take pictures in: a new data set, or more pictures for an old one.
 
-Each file is decoded, written anew so that it holds its picture only, and put under a name of our own into a folder
-aside. That folder is moved into place at the end, so that whatever ends an import leaves nothing behind.
+Each file is decoded, written anew so that it holds its picture only, and put under a name of our own into a staging
+folder. That folder is moved into place at the end, so that an import which ends early leaves nothing behind.
 """
 
 import os
-import secrets
 import shutil
-import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
 from filelock import FileLock
 from PIL import Image
 
+from core import files
 from core.data import datasets
 from core.data.datasets import DataSet, IndexEntry, Skipped
-from core.data.images import ORIENTATION, as_seen, is_animated, open_image, orientation
-from core.data.structure import IMAGE_SUFFIXES, Placement, placements, printable, suffix, warn_case_only, warn_merged
+from core.data.images import ORIENTATION, as_seen, image_fault, is_animated, open_image, orientation
+from core.data.scan import too_many_classes
+from core.data.structure import (
+    IMAGE_SUFFIXES,
+    Placement,
+    placements,
+    printable,
+    short_name,
+    suffix,
+    warn_case_only,
+    warn_merged,
+)
 from core.errors import BadData, BadImage
 from core.events import Progress
-from core.intake.archive import Incoming, Member, Unreadable, damaged
+from core.intake.archive import Incoming, Member, Unreadable, damaged, file_too_large, skipped
 from core.intake.tar import is_tar, tar_members
 from core.intake.zip import zip_members
+from core.messages import Message
 from core.settings import settings
 
+STAGING = ".staging-"
+"""How the names of folders begin in which something is coming in; the import's token follows."""
+LISTED = 1000
+"""Skipped files that are kept by name."""
 FOLDER_SIZE = 1000
-"""Files in one folder at the most: file systems and file managers are slow with more."""
+"""Most files in one folder: file systems and file managers are slow with more."""
 AHEAD = 2 * (os.cpu_count() or 1)
 """Files that are in memory at once."""
-STAGE = "Reading pictures"
-FINE = 1000
-"""Units of progress: parts of the whole."""
-
-
+STAGE, FINE = Message("Reading pictures"), 1000
+"""What progress says, and its units: thousandths of the whole."""
 SCAN, SCANS = b"\xff\xda", 100
 """What begins a JPEG's scan, and how many it may have: each takes the time of the whole picture. Usual are up to 10."""
 LARGE = 10_000_000
 """Pixels above which a picture is decoded while no other such one is: it takes hundreds of megabytes."""
+LOSSY = frozenset({"MPO", "WEBP", "HEIF", "AVIF"})
+"""Formats of photos, which are written as JPEG: as PNG, they would take many times the room."""
+QUALITY = 95
+FOREIGN = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
+"""Archives that are not read, by how they begin."""
 _large = threading.Lock()
+
+
+def archive_members(path: Path, title: str | None = None) -> Iterator[Incoming]:
+    """All that the archive at `path` holds, in its own order, but for what systems leave behind.
+
+    Sentences call it by its `title`, or else by its file's name. Raises BadData when it is no zip or tar archive, is
+    damaged, or over a limit.
+    """
+    allowed = settings()
+    name, size = short_name(title or path.name), path.stat().st_size
+    if size > allowed.max_archive_mb * 1_000_000:
+        template = "{name} has {size:,.0f} MB; {most:,} MB are allowed (the setting THAW_MAX_ARCHIVE_MB)."
+        raise BadData(template, name=name, size=size / 1e6, most=allowed.max_archive_mb)
+    with path.open("rb") as file:
+        start = file.read(512)
+        if foreign := next((kind for magic, kind in FOREIGN.items() if start.startswith(magic)), None):
+            template = "{name} is {kind}, which Thaw does not read; unpack it, and choose the folder or a zip."
+            raise BadData(template, name=name, kind=Message(foreign))
+        if is_tar(start):
+            yield from tar_members(file, name, size, allowed)
+        elif zipfile.is_zipfile(file):
+            yield from zip_members(file, name, size, allowed)
+        else:
+            raise damaged(name, Message("it begins like neither"))
+
+
+def create_dataset(
+    library: Path, name: str, source: str, incoming: Iterable[Incoming], token: str
+) -> Generator[Progress, None, DataSet]:
+    """Make a new data set of all that comes; `token` (hexadecimal, 12 characters or more) is the import's own.
+
+    It is built aside and moved into place at the end. The same token makes the same data set: where it is there
+    already, nothing is imported. Raises BadData when no picture comes, and what `store_pictures` raises; an error, or
+    closing the generator, leaves nothing behind. What a killed process leaves is removed by the next call with its
+    token, or by `clear_staging`.
+    """
+    library.mkdir(parents=True, exist_ok=True)
+    target = library / datasets.new_id(name, token)
+    if datasets.is_dataset(target):
+        return datasets.read_dataset(target)
+    with _staging(library, token) as folder:
+        stored = yield from store_pictures(incoming, folder / datasets.PICTURES)
+        datasets.write_index(folder, stored.pictures)
+        with FileLock(library / datasets.LOCK):
+            made = _with(DataSet(target, datasets.free_name(library, name), source, time.time()), stored)
+            datasets.write_dataset(replace(made, folder=folder))
+            files.move_into_place(folder, target)
+    return made
+
+
+def extend_dataset(data: DataSet, incoming: Iterable[Incoming], token: str) -> Generator[Progress, None, DataSet]:
+    """Add more pictures to an imported data set: all that come, or none when anything goes wrong.
+
+    `token` (hexadecimal) is the import's own and names the folder of its pictures: with a token whose pictures are in
+    the index already, nothing is imported. Raises BadData when no picture comes, and what `store_pictures` raises.
+    """
+    if any(entry.file.startswith(f"{token}/") for entry in datasets.read_index(data.folder)):
+        return datasets.read_dataset(data.folder)
+    with _staging(data.folder, token) as folder:
+        stored = yield from store_pictures(incoming, folder)
+        with FileLock(data.folder / datasets.LOCK):
+            known = datasets.read_dataset(data.folder)
+            batch = data.folder / datasets.PICTURES / token
+            shutil.rmtree(batch, ignore_errors=True)  # Not in the index: left by a process that was killed right here.
+            files.move_into_place(folder, batch)
+            added = [replace(entry, file=f"{token}/{entry.file}") for entry in stored.pictures]
+            datasets.write_index(data.folder, (*datasets.read_index(data.folder), *added))
+            extended = _with(known, stored)
+            datasets.write_dataset(extended)
+    return extended
+
+
+def clear_staging(library: Path, is_over: Callable[[str, float], bool]) -> None:
+    """Delete what killed processes left of their imports; `is_over` is asked with each token and its age in seconds."""
+    for folder in (*library.glob(f"{STAGING}*"), *library.glob(f"*/{STAGING}*")):
+        with suppress(FileNotFoundError):  # Its own import was faster.
+            if is_over(folder.name.removeprefix(STAGING), time.time() - folder.stat().st_mtime):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -54,185 +148,51 @@ class StoredPictures:
 
     pictures: tuple[IndexEntry, ...]
     skipped: tuple[Skipped, ...]
-    notices: tuple[str, ...]
+    notices: tuple[Message, ...]
 
 
 def store_pictures(incoming: Iterable[Incoming], folder: Path) -> Generator[Progress, None, StoredPictures]:
-    """Put all pictures that come into `folder`, which is made here; says how far it is.
+    """Put all pictures that come into `folder`, which is made where it is not there; says how far it is.
 
-    Raises BadData when there are more than is allowed; what the source raises; OSError when the disk is full.
+    Raises BadData when no picture comes or more than is allowed; what the source raises; OSError when the disk is full.
     """
-    files: list[str] = []
-    names: list[str] = []
-    skipped: list[Skipped] = []
-    animations = written = 0
-    for share, name, result in _read_ahead(incoming, folder):
-        if isinstance(result, Skipped):
-            skipped.append(result)
-        else:
-            file, animated = result
-            files.append(file)
-            names.append(name)
-            animations += animated
-            written += (folder / file).stat().st_size
-            if written > settings().max_unpacked_mb * 1_000_000:
-                raise BadData(
-                    f"The pictures take more than {settings().max_unpacked_mb:,} MB (the setting THAW_MAX_UNPACKED_MB)."
-                )
-        yield Progress(STAGE, round(share * FINE), FINE)
+    written: list[tuple[str, str]] = []
+    left_out: list[Skipped] = []
+    animations = size = 0
+    most = settings().max_unpacked_mb
+    with closing(_read_ahead(incoming, folder)) as outcomes:
+        for share, name, outcome in outcomes:
+            if isinstance(outcome, Skipped):
+                left_out.append(outcome)
+            else:
+                file, animated = outcome
+                written.append((file, name))
+                animations += animated
+                size += (folder / file).stat().st_size
+                if size > most * 1_000_000:
+                    template = "The pictures take more than {most:,} MB (the setting THAW_MAX_UNPACKED_MB)."
+                    raise BadData(template, most=most)
+            yield Progress(STAGE, round(share * FINE), FINE)
+    names = [name for _file, name in written]
     pictures: list[IndexEntry] = []
-    for file, name, place in zip(files, names, placements(names), strict=True):
-        if isinstance(place, Placement):
-            pictures.append(IndexEntry(file, printable(name), place.label, place.part))
+    for (file, name), placement in zip(written, placements(names), strict=True):
+        if isinstance(placement, Placement):
+            pictures.append(IndexEntry(file, printable(name), placement.label, placement.split))
         else:
-            skipped.append(Skipped(printable(name), place))
+            left_out.append(skipped(name, placement))
             (folder / file).unlink()
-    labels = {taken.label for taken in pictures}
-    if len(labels) > settings().max_classes:
-        raise BadData(f"There are {len(labels):,} classes; {settings().max_classes:,} are allowed (THAW_MAX_CLASSES).")
-    notices = [*warn_case_only(labels), *warn_merged(names)]
+    _require_pictures(pictures, left_out)
+    notices = [*warn_case_only({entry.label for entry in pictures}), *warn_merged(names)]
     if animations:
-        notices.append(f"{animations:,} animations or files of several pages: only their first picture is used.")
-    return StoredPictures(tuple(pictures), tuple(skipped), tuple(notices))
-
-
-def _read_ahead(incoming: Iterable[Incoming], folder: Path) -> Iterator[tuple[float, str, Skipped | tuple[str, bool]]]:
-    """Share, name and outcome of every file in order; some are decoded while the next ones are read."""
-    waiting: list[tuple[float, str, Future[Skipped | tuple[str, bool]]]] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for number, one in enumerate(incoming):
-            if isinstance(one, Skipped):
-                yield 0.0, one.name, one
-                continue
-            content = _content(one)
-            if isinstance(content, Skipped):
-                yield one.share, one.name, content
-                continue
-            file = f"{number // FOLDER_SIZE:04}/{number:06}"
-            waiting.append((one.share, one.name, threads.submit(_keep, one.name, content, folder, file)))
-            if len(waiting) >= AHEAD:
-                share, name, outcome = waiting.pop(0)
-                yield share, name, outcome.result()
-        for share, name, outcome in waiting:
-            yield share, name, outcome.result()
-
-
-def _alone_if_large(image: Image.Image) -> AbstractContextManager[object]:
-    return _large if image.width * image.height > LARGE else nullcontext()
-
-
-def _content(member: Member) -> bytes | Skipped:
-    if suffix(member.name) not in IMAGE_SUFFIXES:
-        return Skipped(printable(member.name), "its name is not that of a picture, such as .jpg or .png")
-    try:
-        content = member.read()
-    except Unreadable as error:
-        return Skipped(printable(member.name), str(error))
-    if len(content) > settings().max_file_mb * 1_000_000:
-        return Skipped(
-            printable(member.name), f"it has more than {settings().max_file_mb} MB (the setting THAW_MAX_FILE_MB)"
-        )
-    return content
-
-
-def _keep(name: str, content: bytes, folder: Path, file: str) -> Skipped | tuple[str, bool]:
-    """Write a picture under `file` with its suffix; returns that, and whether only its first frame is used."""
-    if content.startswith(b"\xff\xd8") and content.count(SCAN) > SCANS:
-        return Skipped(printable(name), f"it is a JPEG of more than {SCANS} scans; save it again")
-    try:
-        with open_image(content, name) as image, _alone_if_large(image):
-            image.load()
-            cleaned, ending = strip_metadata(image)
-            animated = is_animated(image)
-    except BadImage as error:
-        return Skipped(printable(name), str(error).removeprefix(f"{name} ").rstrip("."))
-    path = folder / f"{file}{ending}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cleaned)
-    return f"{file}{ending}", animated
-
-
-STAGING = ".staging-"
-"""How the names of folders begin in which something is coming in."""
-LISTED = 1000
-"""Skipped files that are kept by name."""
-
-
-def create_dataset(
-    shelf: Path, name: str, source: str, incoming: Iterable[Incoming]
-) -> Generator[Progress, None, DataSet]:
-    """A new data set of all that comes. Raises BadData when that is nothing; whatever ends it, nothing is left behind.
-
-    It is built aside and moved into place at the end.
-    """
-    shelf.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=shelf, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "data"
-        staged = yield from store_pictures(incoming, folder / datasets.PICTURES)
-        _demand_some(staged)
-        datasets.write_json(folder / datasets.INDEX, {"pictures": _rows(staged)})
-        with FileLock(shelf / datasets.LOCK):
-            target = shelf / datasets.new_id(name)
-            made = _with(DataSet(target, datasets.free_name(shelf, name), source, time.time()), staged)
-            datasets.write_dataset(replace(made, folder=folder))
-            folder.replace(target)
-    return made
-
-
-def extend_dataset(data: DataSet, incoming: Iterable[Incoming]) -> Generator[Progress, None, DataSet]:
-    """More pictures for an imported data set; none when anything goes wrong. Raises BadData when nothing comes."""
-    with tempfile.TemporaryDirectory(dir=data.folder, prefix=STAGING, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "more"
-        staged = yield from store_pictures(incoming, folder)
-        _demand_some(staged)
-        with FileLock(data.folder / datasets.LOCK):
-            known = datasets.read_dataset(data.folder)
-            batch = secrets.token_hex(4)
-            folder.replace(data.folder / datasets.PICTURES / batch)
-            added = [[f"{batch}/{file}", *rest] for file, *rest in _rows(staged)]
-            before = [list(asdict(taken).values()) for taken in datasets.read_index(data.folder)]
-            datasets.write_json(data.folder / datasets.INDEX, {"pictures": before + added})
-            extended = _with(known, staged)
-            datasets.write_dataset(extended)
-    return extended
-
-
-def sweep_staging(shelf: Path, older_than: float) -> None:
-    """Delete what was coming in more than so many seconds ago, and whose process must be gone."""
-    for folder in (*shelf.glob(f"{STAGING}*"), *shelf.glob(f"*/{STAGING}*")):
-        if time.time() - folder.stat().st_mtime > older_than:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _with(data: DataSet, staged: StoredPictures) -> DataSet:
-    """The record once `staged` is in."""
-    skipped = (*data.skipped, *staged.skipped)
-    more = data.more_skipped + max(0, len(skipped) - LISTED)
-    return replace(data, skipped=skipped[:LISTED], more_skipped=more, notices=(*data.notices, *staged.notices))
-
-
-def _rows(staged: StoredPictures) -> list[list[str]]:
-    return [list(asdict(taken).values()) for taken in staged.pictures]
-
-
-def _demand_some(staged: StoredPictures) -> None:
-    if staged.pictures:
-        return
-    if not staged.skipped:
-        raise BadData("There are no pictures in it. Put them into one folder per class, such as cats/ and dogs/.")
-    first = staged.skipped[0]
-    raise BadData(f"No picture in it can be used. The first of {len(staged.skipped):,}: {first.name}: {first.reason}.")
-
-
-LOSSY = frozenset({"MPO", "WEBP", "HEIF", "AVIF"})
-"""Formats of photos: as PNG, they would take many times the room."""
-QUALITY = 95
+        template = "{count:,} animations or files of several pages: only their first picture is used."
+        notices.append(Message(template, count=animations))
+    return StoredPictures(tuple(pictures), tuple(left_out), tuple(notices))
 
 
 def strip_metadata(image: Image.Image) -> tuple[bytes, str]:
     """The bytes of a file to keep for `image`, which was opened and loaded, and the suffix of its name.
 
-    A JPEG is packed by its own tables, and stays turned as it was: values of pixels move by next to nothing.
+    A JPEG keeps its own tables and the way it is turned: values of pixels move by next to nothing.
     """
     file = BytesIO()
     if image.format == "JPEG":
@@ -249,27 +209,92 @@ def strip_metadata(image: Image.Image) -> tuple[bytes, str]:
     return file.getvalue(), ".png"
 
 
-FOREIGN = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
+Outcome = Skipped | tuple[str, bool]
+"""What became of a file: the path of its picture below the folder, and whether only its first frame is used."""
 
 
-def archive_members(path: Path, title: str | None = None) -> Iterator[Incoming]:
-    """All that the archive at `path` holds, in its own order, but for what systems leave behind.
+def _read_ahead(incoming: Iterable[Incoming], folder: Path) -> Generator[tuple[float, str, Outcome], None, None]:
+    """Share, name and outcome of every file in order; some are decoded while the next ones are read."""
+    waiting: list[tuple[float, str, Future[Outcome]]] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        for number, one in enumerate(incoming):
+            if isinstance(one, Skipped):
+                yield 0.0, one.name, one
+                continue
+            content = _content(one)
+            if isinstance(content, Skipped):
+                yield one.share, one.name, content
+                continue
+            file = f"{number // FOLDER_SIZE:04}/{number:06}"
+            waiting.append((one.share, one.name, threads.submit(_store, one.name, content, folder, file)))
+            if len(waiting) >= AHEAD:
+                share, name, outcome = waiting.pop(0)
+                yield share, name, outcome.result()
+        for share, name, outcome in waiting:
+            yield share, name, outcome.result()
 
-    Sentences call it by its `title`, or else by its file's name. Raises BadData when it is no zip or tar archive, is
-    damaged, or over a limit.
-    """
+
+def _content(member: Member) -> bytes | Skipped:
+    if suffix(member.name) not in IMAGE_SUFFIXES:
+        return skipped(member.name, Message("its name is not that of a picture, such as .jpg or .png"))
+    try:
+        content = member.read()
+    except Unreadable as error:
+        return skipped(member.name, error.reason)
     allowed = settings()
-    name, size = printable(title or path.name), path.stat().st_size
-    if size > allowed.max_archive_mb * 1_000_000:
-        most = f"{allowed.max_archive_mb:,} MB are allowed (the setting THAW_MAX_ARCHIVE_MB)"
-        raise BadData(f"{name} has {size / 1e6:,.0f} MB; {most}.")
-    with path.open("rb") as file:
-        start = file.read(512)
-        if foreign := next((kind for magic, kind in FOREIGN.items() if start.startswith(magic)), None):
-            raise BadData(f"{name} is {foreign}, which Thaw does not read; unpack it, and choose the folder or a zip.")
-        if is_tar(start):
-            yield from tar_members(file, name, size, allowed)
-        elif zipfile.is_zipfile(file):
-            yield from zip_members(file, name, size, allowed)
-        else:
-            raise damaged(name, "it begins like neither")
+    if len(content) > allowed.max_file_mb * 1_000_000:
+        return skipped(member.name, file_too_large(allowed))
+    return content
+
+
+def _store(name: str, content: bytes, folder: Path, file: str) -> Outcome:
+    """Write a picture under `file` with its suffix."""
+    if content.startswith(b"\xff\xd8") and content.count(SCAN) > SCANS:
+        return skipped(name, Message("it is a JPEG of more than {most} scans; save it again", most=SCANS))
+    try:
+        with open_image(content, name) as image, _alone_if_large(image):
+            image.load()
+            cleaned, ending = strip_metadata(image)
+            animated = is_animated(image)
+    except BadImage as error:
+        return skipped(name, image_fault(error))
+    path = folder / f"{file}{ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cleaned)
+    return f"{file}{ending}", animated
+
+
+def _alone_if_large(image: Image.Image) -> AbstractContextManager[object]:
+    return _large if image.width * image.height > LARGE else nullcontext()
+
+
+def _require_pictures(pictures: list[IndexEntry], left_out: list[Skipped]) -> None:
+    """Raises BadData when there is none, or too many classes of them."""
+    classes = len({entry.label for entry in pictures})
+    if classes > settings().max_classes:
+        raise too_many_classes(classes)
+    if pictures:
+        return
+    if not left_out:
+        raise BadData("There are no pictures in it. Put them into one folder per class, such as cats/ and dogs/.")
+    template = "No picture in it can be used. The first of {count:,}: {name}: {reason}."
+    raise BadData(template, count=len(left_out), name=left_out[0].name, reason=left_out[0].reason)
+
+
+@contextmanager
+def _staging(parent: Path, token: str) -> Iterator[Path]:
+    """A new folder in `parent` for the import with that token, gone at the end unless it was moved away."""
+    folder = parent / f"{STAGING}{token}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with(data: DataSet, stored: StoredPictures) -> DataSet:
+    """The record once `stored` is in."""
+    left_out = (*data.skipped, *stored.skipped)
+    more = data.more_skipped + max(0, len(left_out) - LISTED)
+    return replace(data, skipped=left_out[:LISTED], more_skipped=more, notices=(*data.notices, *stored.notices))

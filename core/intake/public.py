@@ -1,11 +1,36 @@
-"""The data sets of torchvision that can be had by name: what there is to say of them before anything is downloaded."""
+"""The data sets of torchvision that can be had by name: what there is to say of them before anything is downloaded.
+
+Files and checksums are those of torchvision's own classes, in a table of our own: a test compares them.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class PublicFile:
+    """A file of a data set: its address, its MD5, and the folder that torchvision looks for it in, below its root.
+
+    An archive is unpacked beside itself.
+    """
+
+    url: str
+    md5: str
+    folder: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is to be unpacked."""
+        return self.name.endswith((".zip", ".gz", ".tgz"))
+
+
+@dataclass(frozen=True)
 class PublicSet:
-    """One data set. `name` is torchvision's class; `pictures` counts all parts; `megabytes` (10⁶ bytes) are downloaded.
+    """One data set. `name` is torchvision's class; `pictures` and `megabytes` (10⁶ bytes) are of all splits.
 
     `licence` is what the publisher says at `source`, an address for people.
     """
@@ -18,11 +43,14 @@ class PublicSet:
     megabytes: int
     licence: str
     source: str
+    files: tuple[PublicFile, ...]
 
 
+_OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/"
+_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 PUBLIC_SETS: dict[str, PublicSet] = {
-    known.name: known
-    for known in (
+    public.name: public
+    for public in (
         PublicSet(
             name="CIFAR10",
             title="CIFAR-10",
@@ -32,6 +60,11 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=170,
             licence="none stated",
             source="https://www.cs.toronto.edu/~kriz/cifar.html",
+            files=(
+                PublicFile(
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"
+                ),
+            ),
         ),
         PublicSet(
             name="FashionMNIST",
@@ -42,6 +75,15 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=31,
             licence="MIT",
             source="https://github.com/zalandoresearch/fashion-mnist",
+            files=tuple(
+                PublicFile(f"{_FASHION}{name}.gz", md5, "FashionMNIST/raw")
+                for name, md5 in (
+                    ("train-images-idx3-ubyte", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                    ("train-labels-idx1-ubyte", "25c81989df183df01b3e8a0aad5dffbe"),
+                    ("t10k-images-idx3-ubyte", "bef4ecab320f06d8554ea6380940ec79"),
+                    ("t10k-labels-idx1-ubyte", "bb300cfdad3c16e7a12a480ee83cd310"),
+                )
+            ),
         ),
         PublicSet(
             name="Flowers102",
@@ -52,6 +94,11 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=345,
             licence="none stated",
             source="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+            files=(
+                PublicFile(f"{_OXFORD}flowers/102/102flowers.tgz", "52808999861908f626f3c1f4e79d11fa", "flowers-102"),
+                PublicFile(f"{_OXFORD}flowers/102/imagelabels.mat", "e0620be6f572b9609742df49c70aed4d", "flowers-102"),
+                PublicFile(f"{_OXFORD}flowers/102/setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c", "flowers-102"),
+            ),
         ),
         PublicSet(
             name="OxfordIIITPet",
@@ -62,6 +109,12 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=811,
             licence="CC BY-SA 4.0",
             source="https://www.robots.ox.ac.uk/~vgg/data/pets/",
+            files=(
+                PublicFile(f"{_OXFORD}pets/data/images.tar.gz", "5c4f3ee8e5d25df40f4fd59a7f44e54c", "oxford-iiit-pet"),
+                PublicFile(
+                    f"{_OXFORD}pets/data/annotations.tar.gz", "95a8c909bbe2e81eed6a22bccdf3f68f", "oxford-iiit-pet"
+                ),
+            ),
         ),
         PublicSet(
             name="EuroSAT",
@@ -72,6 +125,14 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=94,
             licence="MIT",
             source="https://github.com/phelber/EuroSAT",
+            files=(
+                PublicFile(
+                    "https://huggingface.co/datasets/torchgeo/eurosat/resolve/"
+                    "c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
+                    "c8fa014336c82ac7804f0398fcb19387",
+                    "eurosat",
+                ),
+            ),
         ),
         PublicSet(
             name="Food101",
@@ -82,6 +143,9 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=4_996,
             licence="scientific fair use; the pictures belong to their owners",
             source="https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/",
+            files=(
+                PublicFile("http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz", "85eeb15f3717b99a5da872d97d918f87"),
+            ),
         ),
         PublicSet(
             name="DTD",
@@ -92,6 +156,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
             megabytes=625,
             licence="for research",
             source="https://www.robots.ox.ac.uk/~vgg/data/dtd/",
+            files=(PublicFile(f"{_OXFORD}dtd/download/dtd-r1.0.1.tar.gz", "fff73e5086ae6bdbea199a49dfb8a4c1", "dtd"),),
         ),
     )
 }

@@ -1,7 +1,7 @@
 """The members of a tar archive, packed by gzip, bzip2, xz or not at all.
 
-Python's `tarfile` reads single headers here, and no more: as a reader of whole archives it takes any amount of memory
-and time for headers about headers (such as CVE-2024-6232), and a damaged header for the end.
+Python's `tarfile` reads single headers here, and no more. As a reader of whole archives it takes any amount of memory
+and time for headers about headers (such as CVE-2024-6232), and it takes a damaged header for the end.
 """
 
 import bz2
@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from core.data.datasets import Skipped
-from core.data.structure import is_leftover, printable
+from core.data.structure import is_leftover
 from core.errors import BadData
 from core.intake.archive import (
     CHUNK,
@@ -24,15 +23,17 @@ from core.intake.archive import (
     Member,
     Readable,
     damaged,
+    file_too_large,
     name_fault,
-    too_large_sentence,
+    skipped,
     too_many,
 )
+from core.messages import Message
 from core.settings import Settings
 
 BLOCK = tarfile.BLOCKSIZE
 LONGEST = 1 << 16
-"""Bytes of a header about a header: a long name, and what else some programs tell."""
+"""Most bytes of a header about a header: it holds a long name, and what else some programs write."""
 MEMORY = 200_000_000
 """Bytes for unpacking xz: its highest ordinary level takes 65 MB."""
 MALFORMED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
@@ -62,23 +63,23 @@ def tar_members(file: IO[bytes], name: str, size: int, allowed: Settings) -> Ite
                 raise too_many(name, allowed)
             yield from _member(header, content, file.tell() / size, name, allowed)
         while content.read(CHUNK):
-            pass  # The end tells whether all was as it was packed.
+            pass  # A checksum at the end says whether all was unpacked as it was packed.
         if not number:
-            raise BadData(f"{name} is empty; it holds no pictures.")
+            raise BadData("{name} is empty; it holds no pictures.", name=name)
     except MALFORMED as error:
         raise damaged(name, error) from error
 
 
 def _member(header: _Header, content: ArchiveReader, share: float, name: str, allowed: Settings) -> Iterator[Incoming]:
     left = header.size + -header.size % BLOCK
-    reason = name_fault(header.name)
+    reason = name_fault(header.name, allowed)
     if header.kind not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE):
         reason = reason or SPECIAL
     elif header.size > allowed.max_file_mb * 1_000_000:
-        reason = reason or too_large_sentence(allowed)
+        reason = reason or file_too_large(allowed)
     if header.kind != tarfile.DIRTYPE and not is_leftover(header.name.split("/")):
         if reason:
-            yield Skipped(printable(header.name), reason)
+            yield skipped(header.name, reason)
         else:
             picture = _exactly(content, header.size, name)
             left -= header.size
@@ -94,8 +95,8 @@ def _exactly(content: ArchiveReader, size: int, name: str) -> bytes:
 
 
 def _next(content: ArchiveReader, name: str) -> _Header | None:
-    """The next member's header, with what headers before it say of it; None at the end."""
-    said: dict[str, str] = {}
+    """The next member's header, with what extended headers before it say of it; None at the end."""
+    extended: dict[str, str] = {}
     while block := content.read(BLOCK):
         block += content.exactly(BLOCK - len(block))
         if not any(block):
@@ -103,19 +104,19 @@ def _next(content: ArchiveReader, name: str) -> _Header | None:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if header.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
             if not 0 <= header.size <= LONGEST:
-                raise damaged(name, "a header in it is too long")
+                raise damaged(name, Message("a header in it is too long"))
             about = content.exactly(header.size)
             content.skip(-header.size % BLOCK)
             if header.type == tarfile.XHDTYPE:
-                said |= _records(about, name)
+                extended |= _records(about, name)
             if header.type == tarfile.GNUTYPE_LONGNAME:
-                said["path"] = about.rstrip(b"\0").decode("utf-8", "surrogateescape")
+                extended["path"] = about.rstrip(b"\0").decode("utf-8", "surrogateescape")
             continue
-        size = int(said.get("size", header.size))
+        size = int(extended.get("size", header.size))
         if size < 0:
-            raise damaged(name, "a size in it is below zero")
-        is_sparse = any(key.startswith("GNU.sparse") for key in said)
-        return _Header(said.get("path", header.name), size, tarfile.GNUTYPE_SPARSE if is_sparse else header.type)
+            raise damaged(name, Message("a size in it is below zero"))
+        is_sparse = any(key.startswith("GNU.sparse") for key in extended)
+        return _Header(extended.get("path", header.name), size, tarfile.GNUTYPE_SPARSE if is_sparse else header.type)
     return None
 
 
@@ -126,7 +127,7 @@ def _records(about: bytes, name: str) -> dict[str, str]:
         digits = about[:6].split(b" ")[0]
         length = int(digits) if digits.isdigit() else 0
         if not len(digits) + 3 <= length <= len(about):
-            raise damaged(name, "a header in it is malformed")
+            raise damaged(name, Message("a header in it is malformed"))
         key, _, value = about[len(digits) + 1 : length - 1].decode("utf-8", "surrogateescape").partition("=")
         records[key] = value
         about = about[length:]
@@ -147,7 +148,7 @@ def _unpacked(file: IO[bytes]) -> Readable:
 
 
 class _Xz:
-    """A file that unpacks xz within MEMORY, which `lzma.LZMAFile` cannot be told."""
+    """A file that unpacks xz within MEMORY, which `lzma.LZMAFile` cannot be asked for."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

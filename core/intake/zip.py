@@ -1,5 +1,7 @@
-"""The members of a zip archive. Only what every program writes is unpacked, stored or deflated: for anything else,
-`zipfile` sets no bounds."""
+"""The members of a zip archive.
+
+Only stored and deflated files are unpacked, as every program writes them: `zipfile` sets no bounds for other methods.
+"""
 
 import struct
 import zipfile
@@ -7,8 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from core.data.datasets import Skipped
-from core.data.structure import is_leftover, printable
+from core.data.structure import is_leftover
 from core.errors import BadData
 from core.intake.archive import (
     SMALL,
@@ -17,11 +18,13 @@ from core.intake.archive import (
     Member,
     Unreadable,
     damaged,
+    file_too_large,
     name_fault,
+    skipped,
     too_large,
-    too_large_sentence,
     too_many,
 )
+from core.messages import Message
 from core.settings import Settings
 
 LOCAL_HEADER = 30
@@ -47,16 +50,17 @@ def zip_members(file: IO[bytes], name: str, size: int, allowed: Settings) -> Ite
             own = _name(entry)
             if own.endswith("/") or is_leftover(own.split("/")):
                 continue
-            if reason := name_fault(own) or _fault(entry, allowed):
-                yield Skipped(printable(own), reason)
+            if reason := name_fault(own, allowed) or _fault(entry, allowed):
+                yield skipped(own, reason)
             else:
                 yield Member(own, lambda entry=entry: _read(archive, entry, allowed), number / len(entries))  # type: ignore[misc]
 
 
 def _demand_few_entries(file: IO[bytes], name: str, size: int, allowed: Settings) -> None:
-    """Before `zipfile` makes an object of each: how many bytes does the list of entries take?
+    """Refuse a long list of entries before `zipfile` makes an object of each. Raises BadData.
 
-    At the end (APPNOTE.TXT, 4.3.16), wherever it may be told, zip64 or not; honest archives tell it once.
+    The end of the file says so (APPNOTE.TXT, 4.3.16), zip64 or not. Honest archives say it once; here every
+    place counts that may be taken for it.
     """
     file.seek(max(0, size - (1 << 16) - 22))
     tail = file.read()
@@ -66,8 +70,8 @@ def _demand_few_entries(file: IO[bytes], name: str, size: int, allowed: Settings
         while 0 <= at <= len(tail) - field - struct.calcsize(form):
             listed += struct.unpack_from(form, tail, at + field)
             at = tail.find(signature, at + 1)
-    told = [bytes_ for bytes_ in listed if bytes_ != 0xFFFFFFFF]  # Which says: look into the zip64 record.
-    if max(told) > allowed.max_files * (ENTRY + 2 * allowed.max_name + 100) and max(told) <= size:
+    longest = max(length for length in listed if length != 0xFFFFFFFF)  # Which says: look into the zip64 record.
+    if size >= longest > allowed.max_files * (ENTRY + 2 * allowed.max_name + 100):
         raise too_many(name, allowed)
 
 
@@ -80,12 +84,12 @@ def _demand_honest(entries: list[zipfile.ZipInfo], name: str, allowed: Settings)
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         if entry.header_offset < end:
-            raise BadData(f"{name} is not an honest archive: some of its files overlap. Pack it anew.")
+            raise BadData("{name} is not an honest archive: some of its files overlap. Pack it anew.", name=name)
         end = entry.header_offset + LOCAL_HEADER + entry.compress_size
 
 
 def _name(entry: zipfile.ZipInfo) -> str:
-    """The name with what Python cuts off at a zero byte; UTF-8 where it was used without saying so."""
+    """The whole name (Python cuts it at a zero byte), read as UTF-8 also where the entry does not say so."""
     if not entry.flag_bits & 0x800:
         try:
             return entry.orig_filename.encode("cp437").decode("utf-8")
@@ -94,18 +98,18 @@ def _name(entry: zipfile.ZipInfo) -> str:
     return entry.orig_filename
 
 
-def _fault(entry: zipfile.ZipInfo, allowed: Settings) -> str | None:
+def _fault(entry: zipfile.ZipInfo, allowed: Settings) -> Message | None:
     kind = entry.external_attr >> 28  # The file type of Unix: 8 is a file, 0 where the system has none.
     if kind not in (0, 8):
         return SPECIAL
     if entry.flag_bits & 1:
-        return "it is encrypted; pack it without a password"
+        return Message("it is encrypted; pack it without a password")
     if entry.compress_type not in UNPACKED:
-        return "it is packed in an unusual way (such as Deflate64); pack it anew, as an ordinary zip"
+        return Message("it is packed in an unusual way (such as Deflate64); pack it anew, as an ordinary zip")
     if entry.file_size > allowed.max_file_mb * 1_000_000:
-        return too_large_sentence(allowed)
+        return file_too_large(allowed)
     if entry.file_size > SMALL / 10 and entry.file_size > allowed.max_ratio * max(entry.compress_size, 1):
-        return f"it unpacks to more than {allowed.max_ratio} times its size"
+        return Message("it unpacks to more than {ratio} times its size", ratio=allowed.max_ratio)
     return None
 
 
@@ -114,4 +118,4 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowed: Settings) -
         with archive.open(entry) as file:
             return file.read(allowed.max_file_mb * 1_000_000)
     except (*MALFORMED, OSError, RuntimeError) as error:
-        raise Unreadable(f"it is damaged in the archive ({error})") from error
+        raise Unreadable(Message("it is damaged in the archive ({cause})", cause=str(error))) from error

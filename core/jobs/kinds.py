@@ -1,68 +1,147 @@
-"""The kinds of tasks: each a generator that says how far it is and returns plain values."""
+"""The kinds of jobs, as a table: what each is asked with, what it does, in which lane.
 
+A kind's work is a generator: it says how far it is, and returns plain values. It may be closed at any event, and then
+leaves nothing behind. A new kind is a model of arguments, a generator, and a row.
+"""
+
+import hashlib
+import json
 import shutil
+import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from core import home
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core import files, home
 from core.data import datasets
-from core.events import Progress
-from core.intake import importer
+from core.data.scan import scan
+from core.errors import BadRecipe, Fault
+from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
-from core.intake.importer import create_dataset, extend_dataset
-from core.recipe import parse
+from core.intake.importer import archive_members, clear_staging, create_dataset, extend_dataset
+from core.intake.public import PUBLIC_SETS
+from core.jobs.job import Job, Lane
+from core.jobs.store import Store
+from core.jobs.store.runs import TRAIN
+from core.messages import Message
+from core.recipe import Recipe, parse, to_settings, to_toml
+from core.training.validate import check
 
-Job = Generator[Progress, None, dict[str, Any]]
-"""Says how far it is, and returns plain values."""
-
-UPLOADS = "uploads"
-"""The folder, in a task's own, of files that came from a browser."""
-
-
-def job(kind: str, folder: Path, arguments: dict[str, Any]) -> Job:
-    """The work of a task of that kind, whose own folder is `folder`."""
-    kinds: dict[str, Callable[..., Job]] = {
-        "archive": _archive,
-        "files": _files,
-        "known": _known,
-        "inspect": _inspect,
-        "preview": _preview,
-    }
-    return kinds[kind](folder, **arguments)
+UPLOADING = 3600.0
+"""Seconds after which the files of a browser that nobody asked for, and half downloads, count as forgotten."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which staged pictures count as left over whose job nobody remembers."""
+Result = dict[str, Any]
+Work = Generator[Event, None, Result]
 
 
-def _archive(folder: Path, name: str, source: str, file: str | None = None, title: str | None = None) -> Job:
-    """Import an archive: a `file` of the server's, or the one that was uploaded and is called `title`."""
-    try:
-        path = Path(file) if file else next((folder / UPLOADS).iterdir())
-        made = yield from create_dataset(home.data_folder(), name, source, importer.archive_members(path, title))
-    finally:
-        shutil.rmtree(folder / UPLOADS, ignore_errors=True)
-    return {"data": str(made.folder)}
+class Arguments(BaseModel):
+    """What a job is asked with; it crosses the border between processes as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _files(folder: Path, name: str, source: str, into: str | None = None) -> Job:
-    """Import uploaded files, in folders that are their classes, as a data set or `into` one."""
-    try:
-        incoming = upload_members(folder / UPLOADS)
-        if into:
-            made = yield from extend_dataset(datasets.read_dataset(Path(into)), incoming)
-        else:
-            made = yield from create_dataset(home.data_folder(), name, source, incoming)
-    finally:
-        shutil.rmtree(folder / UPLOADS, ignore_errors=True)
-    return {"data": str(made.folder)}
+Given = TypeVar("Given", bound=BaseModel)
 
 
-def _known(_folder: Path, name: str, per_class: int | None) -> Job:
-    """Download one of torchvision's data sets, and import it."""
-    # Imported here because it brings torch along.
-    from core.intake.public import PUBLIC_SETS
-    from core.intake.public_fetch import public_members
+@dataclass(frozen=True)
+class Desk:
+    """Where a job works: its id, and its run's number if it has one.
 
-    arriving = public_members(name, home.thaw_home() / "downloads", per_class)
+    `results` is a folder for the files that it returns, made by who uses it.
+    """
+
+    job: str
+    run: int | None
+    results: Path
+
+
+def about_nothing(_given: object, _result: object) -> None:
+    """The result belongs to no data set or run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Generic[Given]):
+    """`work` does it. `is_quick`: people wait for it, and one of the two light places takes nothing else.
+
+    `inputs` is a digest of all that the work reads beside its arguments. A kind that has it is shared: the same request
+    twice is one job. `about` names what the result belongs to, "data:PATH" or "run:NUMBER", from the arguments and,
+    once there is one, the result. `version` is raised when the work returns something else than before.
+    """
+
+    name: str
+    lane: Lane
+    arguments: type[Given]
+    work: Callable[[Given, Desk], Work]
+    is_quick: bool = False
+    inputs: Callable[[Given], str] | None = None
+    about: Callable[[Given, Result | None], str | None] = about_nothing
+    version: int = 1
+
+
+class ArchiveArguments(Arguments):
+    """An archive: a `file` of the server's, or one that was uploaded and is called `title`."""
+
+    name: str
+    source: str
+    file: Path
+    title: str | None = None
+
+
+class UploadArguments(Arguments):
+    """Files in the folder `upload` (`core.intake.archive.store_upload`), as a data set or into an own one."""
+
+    name: str
+    source: str
+    upload: Path
+    into: Path | None = None
+
+
+class PublicArguments(Arguments):
+    """One of PUBLIC_SETS; `per_class` pictures of each class at the most, or all."""
+
+    name: str
+    per_class: int | None = None
+
+
+class InspectArguments(Arguments):
+    """The pictures at `data`, split as they would be for training."""
+
+    data: Path
+    val_fraction: float
+    seed: int
+
+
+class PreviewArguments(Arguments):
+    """A recipe's settings."""
+
+    settings: dict[str, Any]
+
+
+def _import_archive(given: ArchiveArguments, desk: Desk) -> Work:
+    members = archive_members(given.file, given.title)
+    made = yield from create_dataset(home.data_folder(), given.name, given.source, members, desk.job)
+    return _imported(made)
+
+
+def _import_files(given: UploadArguments, desk: Desk) -> Work:
+    incoming = upload_members(given.upload)
+    if given.into:
+        made = yield from extend_dataset(datasets.read_dataset(given.into), incoming, desk.job)
+    else:
+        made = yield from create_dataset(home.data_folder(), given.name, given.source, incoming, desk.job)
+    return _imported(made)
+
+
+def _import_public(given: PublicArguments, desk: Desk) -> Work:
+    from core.intake.public_fetch import public_members  # Imported here because it brings torch along.
+
+    arriving = public_members(given.name, home.downloads_folder(), given.per_class)
     first: list[Incoming] = []
     for one in arriving:  # First what is downloaded, then pictures only.
         if not isinstance(one, Progress):
@@ -70,39 +149,176 @@ def _known(_folder: Path, name: str, per_class: int | None) -> Job:
             break
         yield one
     incoming = (one for one in chain(first, arriving) if not isinstance(one, Progress))
-    known = PUBLIC_SETS[name]
-    source = f"torchvision's {name}, {known.source}; licence: {known.licence}"
-    made = yield from create_dataset(home.data_folder(), known.title, source, incoming)
+    public = PUBLIC_SETS[given.name]
+    source = f"torchvision's {given.name}, {public.source}; licence: {public.licence}"
+    made = yield from create_dataset(home.data_folder(), public.title, source, incoming, desk.job)
+    return _imported(made)
+
+
+def _imported(made: datasets.DataSet) -> Result:
     return {"data": str(made.folder)}
 
 
-def _inspect(_folder: Path, data: str, val_fraction: float, seed: int) -> Job:
-    """Look at every picture; the facts are remembered, the remarks returned."""
+def _inspect(given: InspectArguments, _desk: Desk) -> Work:
     # Imported here because imagehash brings scipy along, which the dashboard does without.
+    from core.data.picture_info import memo_file
     from core.data.quality import inspect
 
-    path = Path(data)
-    seen = yield from inspect(path, home.picture_info_file(path), val_fraction, seed)
-    remarks = [
+    seen = yield from inspect(given.data, memo_file(given.data), given.val_fraction, given.seed)
+    issues = [
         {
-            "text": remark.text,
-            "pictures": [str(p) for p in remark.pictures],
-            "remedy": remark.remedy,
-            "leave_out": [str(p) for p in remark.leave_out],
+            "text": issue.text.to_json(),
+            "pictures": [str(path) for path in issue.pictures],
+            "remedy": issue.remedy.to_json(),
+            "leave_out": [str(path) for path in issue.leave_out],
         }
-        for remark in seen.remarks
+        for issue in seen.issues
     ]
-    facts = {str(path): [known.width, known.height, known.problem] for path, known in seen.facts.items()}
-    return {"remarks": remarks, "facts": facts, "fault": seen.fault}
+    infos = {
+        str(path): [info.width, info.height, info.problem and info.problem.to_json()]
+        for path, info in seen.infos.items()
+    }
+    return {"issues": issues, "infos": infos, "fault": seen.fault and seen.fault.to_json()}
 
 
-def _preview(folder: Path, settings: dict[str, Any]) -> Job:
-    """What the network sees in its first batch: the files of pictures, and their classes."""
-    yield Progress("Loading torch", 0, 1)
-    from core.results.preview import first_batch
+def _preview(given: PreviewArguments, desk: Desk) -> Work:
+    yield Progress(Message("Loading PyTorch"), 0, 1)
+    from core.results.preview import first_batch  # Imported here because it brings torch along.
 
-    seen = first_batch(parse(settings))
-    files = [folder / f"{number}.png" for number in range(len(seen))]
+    seen = first_batch(parse(given.settings))
+    desk.results.mkdir(parents=True, exist_ok=True)
+    files = [desk.results / f"{number}.png" for number in range(len(seen))]
     for file, (image, _label) in zip(files, seen, strict=True):
         image.save(file)
     return {"images": [str(file) for file in files], "labels": [label for _image, label in seen]}
+
+
+def _train(recipe: Recipe, desk: Desk) -> Work:
+    from core.training.loop import train  # Imported here because it brings torch along.
+
+    assert desk.run is not None
+    checked = check(to_settings(recipe))
+    files.write_text(home.run_folder(desk.run) / "recipe.toml", to_toml(checked))
+    weights, state = home.weights_file(desk.run), home.resume_file(desk.run)
+    yield from train(checked, weights, home.features_folder(), state)
+    return {}
+
+
+def _about_new_data(_given: Arguments, result: Result | None) -> str | None:
+    return about_data(result["data"]) if result else None
+
+
+def about_data(data: Path | str) -> str:
+    """The mark of results that belong to the pictures at a path."""
+    return f"data:{data}"
+
+
+def _pictures_digest(data: Path) -> str:
+    """Changes with the pictures at `data`, with their files and with people's edits of them."""
+    digest = hashlib.sha256()
+    for picture in scan(data).pictures:
+        stamp: tuple[int, ...] = ()
+        with suppress(OSError):  # The work itself says which picture is gone.
+            status = picture.path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        digest.update(json.dumps([picture.file, picture.label, picture.split, stamp]).encode())
+    return digest.hexdigest()
+
+
+TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
+ARCHIVE = Kind(name="archive", lane="light", arguments=ArchiveArguments, work=_import_archive, about=_about_new_data)
+UPLOAD = Kind(name="upload", lane="light", arguments=UploadArguments, work=_import_files, about=_about_new_data)
+CAMERA = replace(UPLOAD, name="camera", is_quick=True)
+PUBLIC = Kind(name="public", lane="light", arguments=PublicArguments, work=_import_public, about=_about_new_data)
+INSPECT = Kind(
+    name="inspect",
+    lane="light",
+    arguments=InspectArguments,
+    work=_inspect,
+    inputs=lambda given: _pictures_digest(given.data),
+    about=lambda given, _result: about_data(given.data),
+)
+PREVIEW = Kind(
+    name="preview",
+    lane="light",
+    arguments=PreviewArguments,
+    work=_preview,
+    is_quick=True,
+    inputs=lambda given: _pictures_digest(Path(parse(given.settings).data)),
+    about=lambda given, _result: about_data(parse(given.settings).data),
+)
+IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW)}
+
+
+def arguments_of(job: Job) -> BaseModel:
+    """What a job was asked with. Raises BadRecipe when its kind takes something else by now."""
+    if job.lane == "training":
+        return parse(job.arguments)
+    model: type[BaseModel] = KINDS[job.kind].arguments
+    try:
+        return model.model_validate(job.arguments)
+    except ValidationError as error:
+        wrong = [(".".join(map(str, one["loc"])), one["input"], Message(one["msg"])) for one in error.errors()]
+        raise BadRecipe([Fault(*one) for one in wrong]) from error
+
+
+def shared_key(kind: Kind[Given], given: Given) -> str | None:
+    """The name of a request, the same for the same work on the same inputs; None for a kind that is not shared.
+
+    Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
+    """
+    if kind.inputs is None:
+        return None
+    words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), kind.inputs(given)]
+    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+
+
+def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None) -> Job:
+    """Put work into the queue; of a shared kind, the job that does it or has done it already.
+
+    With a `worker`, the job is its own at once and never waits. Raises BadData or BadRecipe.
+    """
+    return store.jobs.submit(
+        kind.name,
+        kind.lane,
+        given.model_dump(mode="json"),
+        home=None if kind.lane == "training" else home.installation_id(),
+        about=kind.about(given, None),
+        shared_key=shared_key(kind, given),
+        worker=worker,
+    )
+
+
+def cancel(store: Store, job: str) -> None:
+    """Ask a job to end; one that waits has ended then, and its upload is deleted."""
+    store.jobs.request_stop(job)
+    known = store.jobs.get(job)
+    if known and not known.live:
+        delete_upload(known)
+
+
+def delete_upload(job: Job) -> None:
+    """Delete the files that came from a browser for this job."""
+    for name in ("file", "upload"):
+        path = Path(job.arguments.get(name) or "/")
+        if home.uploads_folder() in path.parents:
+            top = path.relative_to(home.uploads_folder()).parts[0]
+            shutil.rmtree(home.uploads_folder() / top, ignore_errors=True)
+
+
+def tidy(store: Store) -> None:
+    """Delete what killed processes left: staged pictures of jobs that are not live, half downloads, lost uploads."""
+    live = store.jobs.live()
+
+    def is_over(token: str, age: float) -> bool:
+        job = store.jobs.get(token)
+        return age > ABANDONED if job is None else not job.live
+
+    clear_staging(home.data_folder(), is_over)
+    for folder in (home.downloads_folder(), *home.downloads_folder().glob("*/")):
+        files.sweep(folder, UPLOADING)
+    used = json.dumps([dict(job.arguments) for job in live])
+    for upload in home.uploads_folder().glob("*"):
+        if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:
+            shutil.rmtree(upload, ignore_errors=True)

@@ -1,37 +1,22 @@
-"""Processes that work on runs: how many, how they are started and named. Portable by way of psutil."""
+"""How many workers serve each lane of the queue, and how they are started."""
 
 import functools
-import platform
 import shutil
 import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from core import home
+from core.jobs.job import Lane
+from core.jobs.process import detached
 from core.settings import settings
 
-if sys.platform == "win32":
-    _DETACHED = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-else:
-    _DETACHED = 0
-
-ROOT = Path(__file__).parents[2]
-_started: dict[Path, subprocess.Popen[bytes]] = {}
+LIGHT_PLACES = 2
+"""Processes for all work but training: the first takes quick kinds only, so that nobody waits for an import."""
+QUICK_PLACE = 0
+_started: dict[Path, "subprocess.Popen[bytes]"] = {}
 """The newest worker that this process started for each place, by its lock. It may not have reached it yet."""
-
-
-def process_id() -> str:
-    """This process as host/pid/start time; the start time tells it from a later process with the same pid."""
-    return process_id_of(psutil.Process())
-
-
-def process_id_of(process: psutil.Process) -> str:
-    """The same for another process of this machine. Raises psutil.NoSuchProcess."""
-    return f"{platform.node()}/{process.pid}/{process.create_time():.0f}"
 
 
 @functools.cache
@@ -44,47 +29,41 @@ def graphics_cards() -> int:
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
-def worker_slots() -> int:
-    """How many runs go on at a time: THAW_WORKERS, or one for each GPU, or one on the CPU."""
+def training_places() -> int:
+    """How many runs train at a time: THAW_WORKERS, or one for each GPU, or one on the CPU."""
     return settings().workers or max(1, graphics_cards())
 
 
-def ensure_workers(wanted: int = 1) -> None:
-    """Have `wanted` workers serve the queue, as far as there are places: start those that are missing."""
-    for place in range(min(wanted, worker_slots())):
-        if not (_is_coming(place) or _is_served(place)):
-            _start_worker(place)
+def ensure_training(wanted: int = 1) -> None:
+    """Have `wanted` workers serve the runs, as far as there are places: start those that are missing."""
+    for place in range(min(wanted, training_places())):
+        _ensure("training", place)
 
 
-def _is_coming(place: int) -> bool:
+def ensure_light(quick: int, long: int) -> None:
+    """Have workers for so many quick jobs and long jobs, at two places at the most."""
+    if quick:
+        _ensure("light", QUICK_PLACE)
+    if long or quick > 1:
+        _ensure("light", LIGHT_PLACES - 1)
+
+
+def _ensure(lane: Lane, place: int) -> None:
+    """Start a worker unless one serves the place or is on its way; what it prints goes to THAW_HOME/worker.log."""
+    lock = home.worker_lock(lane, place)
+    if not (_is_coming(lock) or _is_served(lock)):
+        _started[lock] = detached(["core.jobs.worker", lane, str(place)], home.thaw_home() / "worker.log")
+
+
+def _is_coming(lock: Path) -> bool:
     """Asking after a child also lets it go: an ended one would stay as a zombie."""
-    worker = _started.get(home.worker_lock(place))
+    worker = _started.get(lock)
     return worker is not None and worker.poll() is None
 
 
-def _is_served(place: int) -> bool:
+def _is_served(lock: Path) -> bool:
     try:
-        with FileLock(home.worker_lock(place), timeout=0):
+        with FileLock(lock, timeout=0):
             return False
     except Timeout:
         return True
-
-
-def _start_worker(place: int) -> None:
-    """Start a worker; what it prints goes to THAW_HOME/worker.log."""
-    log = home.thaw_home() / "worker.log"
-    _started[home.worker_lock(place)] = detached(["core.jobs.worker", str(place)], log)
-
-
-def detached(module: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Run a module of Thaw's, with arguments, in a process that outlives this one; what it prints goes to `log`."""
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", *module],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            creationflags=_DETACHED,
-        )

@@ -1,99 +1,152 @@
-"""The process that trains: `python -m core.jobs.worker [PLACE]` works off the queue, one run after the other.
+"""The process that works: `python -m core.jobs.worker LANE PLACE` works off a lane of the queue, one job after another.
 
-It owes nothing to the dashboard that started it: it reads recipes from the store, writes events to the store, and goes
-on when the dashboard is closed. When the queue is empty it stays for a while, with torch loaded, so that the next run
-begins at once. Runs whose worker was lost it puts back into the queue.
+It owes nothing to the dashboard that started it: it reads requests from the store, writes events to the store, and goes
+on when the dashboard is closed. When the queue is empty it stays for a while, with what it has loaded, so that the next
+job begins at once. Jobs whose worker died it puts back into the queue.
 """
 
 import importlib
+import os
+import shutil
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 
 import psutil
 from filelock import FileLock, Timeout
 
 from core import events, home
-from core.errors import JobFailed, TakenOver
-from core.jobs.launch import graphics_cards, process_id
-from core.jobs.patience import retry_while_unavailable
-from core.jobs.recover import requeue_lost_runs
-from core.jobs.run import Run
+from core.errors import BadSettings, JobFailed, Outdated, StoreUnavailable, TakenOver
+from core.jobs.job import Job, Lane
+from core.jobs.kinds import KINDS, tidy
+from core.jobs.launch import QUICK_PLACE, graphics_cards
+from core.jobs.process import ROOT, lower_priority, process_id
+from core.jobs.recover import requeue_lost, title
 from core.jobs.store import Store, open_store
+from core.jobs.store.database import retry_while_unavailable
 from core.settings import settings, take_card
 
-LOOK_EVERY = 0.05
+LOOK_EVERY: dict[Lane, float] = {"training": 0.05, "light": 0.1}
 """Seconds between two looks at an empty queue."""
 LOOK_AFTER_OTHERS_EVERY = 2.0
-"""Seconds between two looks for runs that nobody works on any more."""
+"""Seconds between two looks for jobs whose worker has died."""
 LOAD_TORCH_AFTER = 2.0
-"""Seconds with an empty queue after which torch is loaded: a page that has just been opened is drawn first."""
-MEMORY = 4e9
-"""Bytes of memory above which the process does not wait for another run."""
+"""Seconds with an empty queue after which a worker that trains loads torch: a page just opened is drawn first."""
+MEMORY: dict[Lane, float] = {"training": 4e9, "light": 0.9e9}
+"""Bytes of memory above which the process does not wait for another job.
+
+PyTorch alone takes 0.7e9, most of it shared: two light processes stay below 1.5e9 together."""
 UNDO = 3600.0
 """Seconds for which a deleted run can be brought back."""
+REMEMBERED = 86_400.0
+"""Seconds for which an ended job is remembered that left nothing behind."""
 
 
-def main(place: int = 0) -> bool:
-    """Serve the queue at one of the places for workers; False when another process of this THAW_HOME does.
+def main(lane: Lane = "training", place: int = 0) -> bool:
+    """Serve a lane of the queue at one of its places; False when another process of this THAW_HOME does.
 
-    A run that was queued while this process gave up its place may have found nobody else: hence the second look.
+    A job that was queued while this process gave up its place may have found nobody else: hence the second look.
     """
     store = open_store()
     served = False
     while True:
         try:
-            with FileLock(home.worker_lock(place), timeout=0):
-                if graphics_cards():
+            with FileLock(home.worker_lock(lane, place), timeout=0):
+                if lane == "training" and graphics_cards():
                     take_card(place)
-                serve(store)
+                serve(store, lane, place)
                 served = True
         except Timeout:
             return served
-        if not store.waiting(home.installation_id()):
+        if not _waits(store, lane, place):
             return served
 
 
-def serve(store: Store) -> None:
-    """Carry out queued runs until there has been none for THAW_WORKER_IDLE seconds."""
-    here = home.installation_id()
-    for gone in retry_while_unavailable(lambda: store.purge(UNDO, here)):
-        home.remove_run(gone)
+def _kinds(lane: Lane, place: int) -> list[str]:
+    """What a place takes."""
+    quick_only = lane == "light" and place == QUICK_PLACE
+    return [kind.name for kind in KINDS.values() if kind.lane == lane and (kind.is_quick or not quick_only)]
+
+
+def _waits(store: Store, lane: Lane, place: int) -> bool:
+    live = store.jobs.live(home.installation_id(), _kinds(lane, place))
+    return any(job.status == "queued" for job in live)
+
+
+def serve(store: Store, lane: Lane = "training", place: int = 0) -> None:
+    """Carry out queued jobs until there has been none for THAW_WORKER_IDLE seconds."""
+    here, kinds = home.installation_id(), _kinds(lane, place)
+    when_stuck = partial(start_again, lane, place) if lane == "light" else None
+    retry_while_unavailable(lambda: clean_up(store, lane))
     idle_since = time.monotonic()
     looked_after_others = -LOOK_AFTER_OTHERS_EVERY
     while True:
         now = time.monotonic()
         if now - looked_after_others >= LOOK_AFTER_OTHERS_EVERY:
             looked_after_others = now
-            for line in retry_while_unavailable(lambda: requeue_lost_runs(store)):
+            for line in retry_while_unavailable(lambda: requeue_lost(store)):
                 print(line, flush=True)
-        if run := retry_while_unavailable(lambda: store.claim(process_id(), here)):
-            work_on(store, run)
+        if job := retry_while_unavailable(lambda: store.jobs.claim(process_id(), lane, here, kinds)):
+            work_on(store, job, when_stuck)
             idle_since = time.monotonic()
-        elif now - idle_since > settings().worker_idle or psutil.Process().memory_info().rss > MEMORY:
+        elif now - idle_since >= settings().worker_idle or psutil.Process().memory_info().rss > MEMORY[lane]:
             return
         else:
-            if now - idle_since >= LOAD_TORCH_AFTER:
-                importlib.import_module("core.jobs.drive")
-            threading.Event().wait(LOOK_EVERY)
+            if lane == "training" and now - idle_since >= LOAD_TORCH_AFTER:
+                importlib.import_module("core.training.loop")
+            threading.Event().wait(LOOK_EVERY[lane])
 
 
-def work_on(store: Store, run: Run) -> None:
-    """Carry out one claimed run; what went wrong is in the store, and in the log that this process prints."""
-    # Imported here because it brings torch along: a worker that finds nothing to do ends within a blink.
-    from core.jobs.drive import execute
-    from core.training.device import release_memory
+def work_on(store: Store, job: Job, when_stuck: Callable[[], None] | None) -> None:
+    """Carry out one claimed job; what went wrong is in the store, and in the log that this process prints."""
+    from core.jobs.drive import drive  # Imported late: a worker that finds nothing to do ends within a blink.
 
-    print(f"run {run.id}: started", flush=True)
+    name = title(store, job)
+    print(f"{name}: started", flush=True)
+    last = "ended"
     try:
-        for event in execute(store, run):
-            last = event
-        print(f"run {run.id}: {events.name(last)}", flush=True)
+        for event in drive(store, job, when_stuck):
+            last = events.name(event)
+        print(f"{name}: {last}", flush=True)
     except (JobFailed, TakenOver):
         traceback.print_exc()
-    release_memory()
+    if "torch" in sys.modules:
+        from core.training.device import release_memory
+
+        release_memory()
+
+
+def clean_up(store: Store, lane: Lane) -> None:
+    """Delete what has been deleted for long, what killed processes left behind, and old tasks of earlier versions."""
+    if lane == "training":
+        for gone in store.runs.purge(UNDO, home.installation_id()):
+            home.remove_run(gone)
+        return
+    tidy(store)
+    store.jobs.forget_ended(REMEMBERED, home.installation_id())
+    tasks = home.thaw_home() / "tasks"
+    if tasks.is_dir() and all(time.time() - task.stat().st_mtime > REMEMBERED for task in tasks.iterdir()):
+        shutil.rmtree(tasks, ignore_errors=True)
+
+
+def start_again(lane: Lane, place: int) -> None:
+    """Replace this process, in which a job does not stop, by a new worker at its place."""
+    print("the job did not stop by itself; starting again", flush=True)
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "core.jobs.worker", lane, str(place)])
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    try:
+        if sys.argv[1:2] == ["light"]:
+            lower_priority()
+        main("light" if sys.argv[1:2] == ["light"] else "training", int((sys.argv[2:] or ["0"])[0]))
+    except BadSettings as wrong:
+        print(wrong, file=sys.stderr)
+        sys.exit(2)
+    except (Outdated, StoreUnavailable) as trouble:
+        print(trouble, file=sys.stderr)
+        sys.exit(1)

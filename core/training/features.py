@@ -29,7 +29,9 @@ from core.data.batches import Batch, cut_into_batches, read_ahead
 from core.data.picture_info import hashes_of
 from core.data.scan import Example
 from core.data.transforms import Normalise, Variants
+from core.errors import FeaturesUnavailable
 from core.events import Event, FeaturesReady, Progress
+from core.messages import Message
 from core.settings import settings
 from core.training.device import Precision, autocast, lay_channels_last, to_device
 
@@ -94,14 +96,16 @@ class FrozenPart:
 
 
 def features_of(
-    frozen: FrozenPart, paths: Sequence[Path], variants: Variants, folder: Path
+    frozen: FrozenPart, paths: Sequence[Path], variants: Variants, folder: Path, memo: Path
 ) -> Generator[Event, None, Features]:
     """The features of all pictures at `paths`, out of `folder` or computed into it, with progress.
 
-    Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
-    full or `folder` cannot be written.
+    `memo` remembers the pictures' hashes (`core.data.picture_info`).
+
+    Of two processes that want the same, one computes and the other waits. Raises BadImage; FeaturesUnavailable when
+    they would take too much; OSError when the disk is full or `folder` cannot be written.
     """
-    contents = yield from hashes_of(paths, folder / _memo(paths))
+    contents = yield from hashes_of(paths, memo)
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
     key = _key(frozen, list(unique), variants)
     row_of = {content: row * (1 + variants.count) for row, content in enumerate(unique)}
@@ -117,7 +121,7 @@ def features_of(
             arrays = _read(kept)
         os.utime(kept)
     if arrays is None:
-        raise OSError(f"the features in {kept} could not be read back")
+        raise FeaturesUnavailable("the features in {folder} could not be read back", folder=kept)
     features = Features(arrays, {path: row_of[content] for path, content in contents.items()})
     yield FeaturesReady(len(unique) * (1 + variants.count), features.numbers(), _about(kept)["seconds"], reused)
     return features
@@ -130,7 +134,7 @@ def _hold(lock: FileLock, held: ExitStack) -> Iterator[Progress]:
             held.enter_context(lock.acquire(timeout=LISTEN_EVERY))
             return
         except Timeout:
-            yield Progress("Waiting for another run, which computes the same features", 0, 1)
+            yield Progress(Message("Waiting for another run, which computes the same features"), 0, 1)
 
 
 def _compute(
@@ -158,7 +162,7 @@ def _compute(
             for file, output in zip(files, outputs, strict=True):
                 file.write(output.numpy().data)
             done += len(outputs[0])
-            yield Progress("Running the frozen part once over every picture", done, rows)
+            yield Progress(Message("Running the frozen part once over every picture"), done, rows)
         open_files.close()
         digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         about = {"files": digests, "seconds": time.monotonic() - begin}
@@ -172,11 +176,10 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 
 def _demand_room(folder: Path, size: int) -> None:
-    """Make room for `size` bytes of new features. Raises OSError when they would take more than is allowed."""
+    """Make room for `size` bytes of new features. Raises FeaturesUnavailable where they would take too much."""
     if size > settings().feature_bytes:
-        raise OSError(
-            f"the features would take {size / 1e9:.1f} GB, and {settings().feature_bytes / 1e9:.1f} GB are allowed"
-        )
+        template = "the features would take {size:.1f} GB, and {most:.1f} GB are allowed"
+        raise FeaturesUnavailable(template, size=size / 1e9, most=settings().feature_bytes / 1e9)
     make_room(folder, settings().feature_bytes - size)
 
 
@@ -223,11 +226,6 @@ def _key(frozen: FrozenPart, contents: Sequence[str], variants: Variants) -> str
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
-
-
-def _memo(paths: Sequence[Path]) -> str:
-    """The name of the file that remembers what is at `paths`: one for the folder that they all are in."""
-    return f"contents-{hashlib.sha256(os.path.commonpath(paths).encode()).hexdigest()[:16]}.json"
 
 
 def _sha256(path: Path) -> str:

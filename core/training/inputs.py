@@ -14,11 +14,13 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
 from core.data.batches import Batch, kept_in_memory, read_ahead, read_pixels
-from core.data.picture_info import file_hash
+from core.data.picture_info import file_hash, memo_file
 from core.data.scan import Example
 from core.data.split import Split
 from core.data.transforms import AUGMENTATIONS, Normalise, Variants, framing
+from core.errors import FeaturesUnavailable
 from core.events import Event, Notice
+from core.messages import Message
 from core.recipe import Recipe
 from core.training.device import Precision
 from core.training.features import FrozenPart, Seen, features_of
@@ -63,9 +65,12 @@ def prepare_inputs(
     # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
     frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
-        features = yield from features_of(frozen, paths, kept_variants(recipe, preprocessing), folder)
-    except OSError as error:
-        yield Notice(f"Every epoch runs the whole network, because {folder} cannot be used: {error}.")
+        variants, memo = kept_variants(recipe, preprocessing), memo_file(Path(recipe.data))
+        features = yield from features_of(frozen, paths, variants, folder, memo)
+    except (OSError, FeaturesUnavailable) as error:
+        cause = error.message if isinstance(error, FeaturesUnavailable) else str(error)
+        template = "Every epoch runs the whole network, because {folder} cannot be used: {cause}."
+        yield Notice(Message(template, folder=folder, cause=cause))
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
     at_once = max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers())
     return from_kept(features, halves.rest, recipe, split, at_once)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.jobs.run import Run
+from core.jobs.job import Run
 from core.metrics import METRICS, heading
 from core.recipe import flat_settings, title
 from dashboard.charts import Figure, layout, shortened
@@ -84,7 +84,7 @@ def _result(run: Run, said: RunHistory) -> dict[str, object]:
         "Validation loss": val.loss if val else None,
         **{f"Validation {METRICS[name].title}": value for name, value in others.items() if name in METRICS},
         "Generalisation gap": 100 * (best.train.accuracy - val.accuracy) if best and val else None,
-        "Seconds": run.seconds,
+        "Seconds": run.job.seconds,
         "Trainable parameters": said.started.trainable_parameters if said.started else None,
     }
 

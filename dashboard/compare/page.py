@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import UnknownRun
-from core.jobs.run import Run
+from core.jobs.job import Run
 from dashboard import run_history
 from dashboard.compare import comparison
 from dashboard.compare.comparison import Axis, Told
@@ -38,7 +38,7 @@ def chosen() -> list[int]:
     """The runs of the address, which the person can change here."""
     words = st.query_params.get("runs", "").split(",")
     named = [number for number in map(run_number, words) if number is not None]
-    there = {run.id: run for run in store().runs()}
+    there = {run.id: run for run in store().runs.all()}
     for number in (number for number in named if number not in there):
         say("notice", f"There is no run {number} any more.")
     # An address that is not what this page wrote was opened by somebody.
@@ -64,7 +64,7 @@ def found(numbers: list[int]) -> list[Run]:
     runs = []
     for number in numbers:
         try:
-            runs.append(store().run(number))
+            runs.append(store().runs.get(number))
         except UnknownRun as error:
             say("notice", str(error))
     return runs

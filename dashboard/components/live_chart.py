@@ -5,17 +5,18 @@
 
 import importlib.metadata
 import importlib.util
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from core import files
 from dashboard.components.stamp import stamped
 
 _HERE = Path(__file__).parent
+STATIC = _HERE.parent / "static"
+"""The folder that Streamlit serves: it lies beside `dashboard/app.py`."""
 _mount = st.components.v2.component(
     "thaw.live_chart",
     html='<div class="chart" role="img"></div><p class="sentence" hidden></p>',
@@ -37,9 +38,6 @@ def live_chart(
     _mount(data=stamped(data, key), key=key, height=height)
 
 
-STATIC = Path(__file__).parent / "static"
-
-
 @st.cache_resource(show_spinner=False)
 def publish_plotly() -> str:
     """Copy plotly.min.js into the folder that Streamlit serves, once per version; returns its address on the server."""
@@ -49,8 +47,6 @@ def publish_plotly() -> str:
         spec = importlib.util.find_spec("plotly")  # Finds plotly without importing it, which would take a second.
         assert spec is not None
         assert spec.origin is not None
-        STATIC.mkdir(exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}")  # One each: servers may start at the same time.
-        shutil.copyfile(Path(spec.origin).parent / "package_data" / "plotly.min.js", partial)
-        partial.replace(target)
+        source = Path(spec.origin).parent / "package_data" / "plotly.min.js"
+        files.write_bytes(target, source.read_bytes())
     return f"app/static/{name}"

@@ -13,8 +13,8 @@ SHOWN = 20
 
 def class_bars(found: Scan) -> tuple[Figure, int]:
     """A bar for each class, what its own val/ has beside it; and the number of bars."""
-    train = Counter(picture.label for picture in found.pictures if picture.part != "val")
-    val = Counter(picture.label for picture in found.pictures if picture.part == "val")
+    train = Counter(picture.label for picture in found.pictures if picture.split != "val")
+    val = Counter(picture.label for picture in found.pictures if picture.split == "val")
     labels = list(train | val)
     if len(labels) > SHOWN:
         labels = [label for label, _count in (train + val).most_common(SHOWN)]

@@ -4,7 +4,8 @@ import streamlit as st
 
 from core.data import datasets
 from core.data.scan import Scan
-from core.jobs.run import Run
+from core.jobs import results
+from core.jobs.job import Run
 from dashboard import draft, picture_sets
 from dashboard.services import store
 
@@ -23,14 +24,14 @@ def rename_popover(data: datasets.DataSet) -> None:
 def delete_popover(data: datasets.DataSet) -> None:
     """After a confirmation that lists the runs which were made with it."""
     with st.popover("Delete", icon=":material/delete:", key=f"delete-{data.folder.name}"):
-        runs = [run for run in store().runs() if run.recipe.data == str(data.folder)]
+        runs = [run for run in store().runs.all() if run.recipe.data == str(data.folder)]
         live = [run for run in runs if run.live]
         kept = "The files stay where they are." if data.root else "The pictures are deleted; this cannot be undone."
         st.text(f"Delete “{data.name}”?\n{kept}\n{_about(runs)}")
         if live:
             st.text(f"Stop run {live[0].id} first: it is {live[0].status}.")
         if st.button("Delete the pictures", type="primary", disabled=bool(live), key="data.delete"):
-            datasets.delete_dataset(data, keep_record=bool(runs))
+            results.delete_dataset(store(), data, keep_record=bool(runs))
             draft.current()["data"] = draft.DEFAULT_DATA
             st.rerun()
 
@@ -45,7 +46,7 @@ def _about(runs: list[Run]) -> str:
 def split_choice(data: datasets.DataSet, found: Scan) -> None:
     """Whether the split that the pictures bring along is used."""
     drawn = datasets.read_edits(data.folder).draw_split
-    if not drawn and not any(picture.part == "val" for picture in found.pictures):
+    if not drawn and not any(picture.split == "val" for picture in found.pictures):
         return
     choice = st.segmented_control(
         "Validation pictures",

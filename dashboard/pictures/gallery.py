@@ -1,6 +1,7 @@
 """The pictures themselves, in a table: leave some out, bring them back, put them into another class."""
 
 import base64
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from core.data import datasets
 from core.data.images import thumbnail
 from core.data.scan import ImageFolder, Picture, Scan
 from core.data.split import split
+from core.messages import Message
 from dashboard import draft, picture_sets
 from dashboard.pictures.issues import leave_out, own_folder
 
@@ -22,7 +24,7 @@ SIDE = 64
 EVERYTHING, LEFT_OUT = "All classes", "Left out"
 
 
-def show_gallery(found: Scan, folder: ImageFolder | None, seen: dict[str, Any] | None) -> None:
+def show_gallery(found: Scan, folder: ImageFolder | None, seen: Mapping[str, Any] | None) -> None:
     """Filters, what can be done with the ticked pictures, and the table."""
     chosen, is_left_out = _filtered(found)
     pages = max(1, -(-len(chosen) // PAGE))
@@ -93,8 +95,8 @@ def _validating(folder: ImageFolder | None) -> frozenset[Path]:
     return frozenset(example.path for example in split(folder, own["val_fraction"], own["seed"]).val)
 
 
-def _table(listed: list[Picture], validating: frozenset[Path], seen: dict[str, Any] | None) -> pd.DataFrame:
-    facts = seen["facts"] if seen else {}
+def _table(listed: list[Picture], validating: frozenset[Path], seen: Mapping[str, Any] | None) -> pd.DataFrame:
+    facts = seen["infos"] if seen else {}
     with ThreadPoolExecutor() as threads:
         urls = list(threads.map(_url, [picture.path for picture in listed]))
     rows = []
@@ -107,7 +109,7 @@ def _table(listed: list[Picture], validating: frozenset[Path], seen: dict[str, A
                 "Class": picture.label,
                 "Used for": "validation" if picture.path in validating else "training",
                 "Size": f"{width} × {height}" if width else "",
-                "Problem": problem or "",
+                "Problem": str(Message.parse(problem)) if problem else "",
             }
         )
     table = pd.DataFrame(rows)

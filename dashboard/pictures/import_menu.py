@@ -1,7 +1,8 @@
 """The ways in: an archive, files or a folder, the camera, a folder of the server, public data sets."""
 
+import secrets
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import streamlit as st
@@ -10,13 +11,19 @@ from core import home
 from core.data import datasets
 from core.data.scan import read_image_folder
 from core.errors import ThawError
-from core.events import Progress
-from core.intake import archive
-from core.intake.archive import Incoming, Member
-from core.intake.importer import create_dataset, extend_dataset
+from core.intake.archive import store_upload
 from core.intake.public import PUBLIC_SETS
-from core.jobs import task
-from core.jobs.kinds import UPLOADS
+from core.jobs.kinds import (
+    ARCHIVE,
+    CAMERA,
+    PUBLIC,
+    UPLOAD,
+    ArchiveArguments,
+    Given,
+    Kind,
+    PublicArguments,
+    UploadArguments,
+)
 from core.settings import settings
 from dashboard import draft, job_progress, picture_sets
 from dashboard.allowed_folders import allowed_folders, require_allowed
@@ -44,12 +51,12 @@ def _archive() -> None:
         "A zip or tar of class folders", key=_fresh("archive"), help="With or without train/ and val/ in it."
     )
     if uploaded is not None:
-        folder = task.new()
-        (folder / UPLOADS).mkdir()
-        (folder / UPLOADS / "archive").write_bytes(uploaded.getbuffer())
+        folder = home.uploads_folder() / secrets.token_hex(8)
+        folder.mkdir(parents=True)
+        (folder / "archive").write_bytes(uploaded.getbuffer())
         title = uploaded.name
-        arguments = {"name": title.split(".")[0] or "Pictures", "source": f"the archive {title}", "title": title}
-        _begin(task.start(folder, "archive", **arguments), "archive")
+        name, source = title.split(".")[0] or "Pictures", f"the archive {title}"
+        _take(ARCHIVE, ArchiveArguments(name=name, source=source, file=folder / "archive", title=title))
     allowed = settings()
     st.caption(
         f"Limits: {allowed.max_archive_mb:,} MB, {allowed.max_files:,} files, {allowed.max_unpacked_mb:,} MB unpacked; "
@@ -73,23 +80,29 @@ def _files() -> None:
     )
     ready = bool(uploaded) and (kind != "Pictures" or bool(label))
     if st.button("Add them", type="primary", disabled=not ready, key="data.add", width="stretch"):
-        folder = task.new()
         above = f"{as_folder(label)}/" if label else ""
-        archive.store_upload(folder / UPLOADS, ((f"{above}{one.name}", one.getvalue()) for one in uploaded))
+        upload = _upload((f"{above}{file.name}", file.getvalue()) for file in uploaded)
         name = label or uploaded[0].name.split("/")[0] or "Pictures"
-        _begin(task.start(folder, "files", name=name, source="uploaded", into=into), "files")
+        _take(UPLOAD, UploadArguments(name=name, source="uploaded", upload=upload, into=into))
     if uploaded and not ready:
         st.caption("Say which class they are of.")
 
 
-def _into() -> str | None:
+def _into() -> Path | None:
     """Which data set gets the pictures; None for a new one."""
     chosen = draft.current()["data"]
     own = picture_sets.data_set(chosen)
     if own is None or own.root is not None:
         return None
     new = st.segmented_control("Add to", ["these", "new ones"], default="these", key=f"into-{chosen}", required=True)
-    return chosen if new == "these" else None
+    return own.folder if new == "these" else None
+
+
+def _upload(named: Iterable[tuple[str, bytes]]) -> Path:
+    """Keep files from the browser, each with its path, until a job takes them in; the folder that has them."""
+    folder = home.uploads_folder() / secrets.token_hex(8)
+    store_upload(folder, named)
+    return folder
 
 
 def _fresh(kind: str) -> str:
@@ -97,10 +110,11 @@ def _fresh(kind: str) -> str:
     return f"data.{kind}.{st.session_state.get(f'data.{kind}', 0)}"
 
 
-def _begin(name: str, kind: str) -> None:
+def _take(kind: Kind[Given], given: Given) -> None:
     """Follow an import, and empty the uploader that its files came from."""
-    st.session_state[f"data.{kind}"] = st.session_state.get(f"data.{kind}", 0) + 1
-    job_progress.follow(name)
+    uploader = {ARCHIVE.name: "archive", UPLOAD.name: "files"}[kind.name]
+    st.session_state[f"data.{uploader}"] = st.session_state.get(f"data.{uploader}", 0) + 1
+    job_progress.begin(kind, given)
     st.rerun()
 
 
@@ -108,21 +122,24 @@ BURST, EVERY = 10, 0.2
 """Pictures of a press, and seconds between two of them: time to turn the thing a little."""
 
 
-def camera_import(into: str | None) -> None:
+def camera_import(into: Path | None) -> None:
     """A class's name and the camera; every burst goes into the data set `into`, or into a new one."""
     label = st.text_input("Class that the camera sees", key="data.seen", max_chars=settings().max_name).strip()
     taken = webcam(key="data.camera", pictures=BURST, every=EVERY, disabled=not label)
     if not label:
         st.caption("Name a class, such as “cup”; then hold it before the camera.")
     elif taken:
-        take_in(burst(label, taken), into)
+        upload = _upload(burst(label, taken))
+        given = UploadArguments(name="Camera", source="taken with the camera", upload=upload, into=into)
+        job_progress.begin(CAMERA, given)
+        st.rerun()
 
 
-def burst(label: str, taken: list[bytes]) -> Iterator[Incoming]:
-    """The pictures of a press, as members of the class."""
+def burst(label: str, taken: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The pictures of a press, each with the path of a file in the class's folder."""
     at = time.strftime("%H.%M.%S")
     for number, content in enumerate(taken, start=1):
-        yield Member(f"{as_folder(label)}/{at}-{number}.jpg", lambda content=content: content, 1.0)  # type: ignore[misc]
+        yield f"{as_folder(label)}/{at}-{number}.jpg", content
 
 
 def as_folder(label: str) -> str:
@@ -130,31 +147,8 @@ def as_folder(label: str) -> str:
     return label.replace("/", "\N{DIVISION SLASH}")
 
 
-def take_in(incoming: Iterator[Incoming], into: str | None) -> None:
-    """Take pictures in here and now: a burst is small."""
-    if into:
-        job = extend_dataset(datasets.read_dataset(Path(into)), incoming)
-    else:
-        job = create_dataset(home.data_folder(), "Camera", "taken with the camera", incoming)
-    try:
-        job_progress.choose_dataset(str(finished(job).folder))
-    except ThawError as error:
-        say("error", str(error))
-        return
-    st.rerun()
-
-
-def finished(job: Generator[Progress, None, datasets.DataSet]) -> datasets.DataSet:
-    """What the job returns."""
-    while True:
-        try:
-            next(job)
-        except StopIteration as end:
-            made: datasets.DataSet = end.value
-            return made
-
-
 PER_CLASS = 100
+"""Pictures of each class of a public data set that are proposed."""
 
 
 def server_folder() -> None:
@@ -163,15 +157,15 @@ def server_folder() -> None:
         st.caption("Whoever starts Thaw can allow folders of this computer: THAW_DATA_ROOTS=/path/to/pictures")
         return
     st.caption(plain(f"Below {' or '.join(str(root) for root in allowed_folders())}"))
-    given = st.text_input("Folder, or zip or tar archive", key="data.path", placeholder=str(allowed_folders()[0]))
-    if not st.button("Use it", type="primary", disabled=not given, key="data.use", width="stretch"):
+    typed = st.text_input("Folder, or zip or tar archive", key="data.path", placeholder=str(allowed_folders()[0]))
+    if not st.button("Use it", type="primary", disabled=not typed, key="data.use", width="stretch"):
         return
-    path = allowed_folders()[0] / given
+    path = allowed_folders()[0] / typed
     try:
         require_allowed(path)
         if path.is_file():
-            arguments = {"name": path.name.split(".")[0], "source": str(path), "file": str(path)}
-            job_progress.follow(task.start(task.new(), "archive", **arguments))
+            given = ArchiveArguments(name=path.name.split(".")[0], source=str(path), file=path)
+            job_progress.begin(ARCHIVE, given)
             st.rerun()
         read_image_folder(path)
         job_progress.choose_dataset(str(datasets.link_folder(home.data_folder(), path.name, path).folder))
@@ -195,5 +189,5 @@ def public_sets() -> None:
         "Pictures of each class", 0, value=PER_CLASS, step=50, key="data.per", help="At the most; 0 takes all."
     )
     if st.button("Download", type="primary", icon=":material/download:", key="data.get", width="stretch"):
-        job_progress.follow(task.start(task.new(), "known", name=name, per_class=per_class or None))
+        job_progress.begin(PUBLIC, PublicArguments(name=name, per_class=per_class or None))
         st.rerun()

@@ -1,6 +1,6 @@
 """What to see to before training, each with a remedy that is one click away."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,46 +9,37 @@ import streamlit as st
 from core import home
 from core.data import datasets
 from core.data.scan import Scan
+from core.jobs.kinds import INSPECT, InspectArguments
+from core.messages import Message
 from dashboard import draft, job_progress, picture_sets
 
 BY_ITSELF = 5_000
 """Pictures that are looked at without being asked for."""
 
 
-def inspection(found: Scan) -> dict[str, Any] | None:
+def inspection(found: Scan) -> Mapping[str, Any] | None:
     """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
     own = draft.current()
-    path, fraction, seed = own.data_path(), own["val_fraction"], own["seed"]
+    given = InspectArguments(data=Path(own.data_path()), val_fraction=own["val_fraction"], seed=own["seed"])
     ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
-    seen: dict[str, Any] | None = job_progress.result(
-        f"i{picture_sets.digest(path, fraction, seed, about(found))}",
-        "inspect",
-        len(found.pictures) <= BY_ITSELF,
-        ask,
-        lambda: {"data": path, "val_fraction": fraction, "seed": seed},
-    )
-    return seen
+    return job_progress.result_of(INSPECT, given, len(found.pictures) <= BY_ITSELF, ask)
 
 
-def about(found: Scan) -> list[tuple[str, str, str]]:
-    """What tells one state of a data set from another."""
-    return [(picture.file, picture.label, picture.part) for picture in found.pictures]
-
-
-def show_issues(found: Scan, seen: dict[str, Any]) -> None:
-    """A row for each remark; nothing to see to is said too."""
-    if not seen["remarks"]:
+def show_issues(found: Scan, seen: Mapping[str, Any]) -> None:
+    """A row for each issue; that there is none is said too."""
+    if not seen["issues"]:
         st.caption(":material/check_circle: No damaged pictures, no copies, enough of every class.")
-    if seen["facts"]:
-        st.caption(sizes([(width, height) for width, height, problem in seen["facts"].values() if not problem]))
-    for number, remark in enumerate(seen["remarks"]):
+    if seen["infos"]:
+        st.caption(sizes([(width, height) for width, height, problem in seen["infos"].values() if not problem]))
+    for number, issue in enumerate(seen["issues"]):
+        text, remedy = (str(Message.parse(issue[name])) for name in ("text", "remedy"))
         with st.container(border=True, gap="small"):
-            st.text(remark["text"])
+            st.text(text)
             with st.container(horizontal=True, gap="small"):
-                if remark["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
-                    st.session_state["data.only"] = (remark["text"], frozenset(remark["pictures"]))
-                if st.button(remark["remedy"], icon=":material/healing:", key=f"mend-{number}"):
-                    paths = set(remark["leave_out"])
+                if issue["pictures"] and st.button("Show", icon=":material/visibility:", key=f"show-{number}"):
+                    st.session_state["data.only"] = (text, frozenset(issue["pictures"]))
+                if st.button(remedy, icon=":material/healing:", key=f"mend-{number}"):
+                    paths = set(issue["leave_out"])
                     leave_out(picture.file for picture in found.pictures if str(picture.path) in paths)
 
 

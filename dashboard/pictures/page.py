@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.data.scan import Scan, read_image_folder
 from core.errors import BadData, BadRecipe
+from core.jobs.kinds import PREVIEW, PreviewArguments
 from core.training.validate import check
 from dashboard import draft, job_progress, picture_choice, picture_sets
 from dashboard.allowed_folders import require_allowed
@@ -40,7 +41,7 @@ def main() -> None:
     if folder is None:
         say("error", why_not(path))
     for notice in folder.notices if folder else found.notices:
-        say("notice", notice)
+        say("notice", str(notice))
     left, right = st.columns([3, 2], gap="medium")
     with right:
         st.markdown("**Before you train**")
@@ -48,7 +49,7 @@ def main() -> None:
         if seen:
             issues.show_issues(found, seen)
         if folder:
-            first_batch(found)
+            first_batch()
     with left:
         counts(found)
         gallery.show_gallery(found, folder, seen)
@@ -88,7 +89,7 @@ def counts(found: Scan) -> None:
     live_chart(figure, key="data.counts", height=100 + BAR_HEIGHT * rows, waiting="No pictures.")
 
 
-def first_batch(found: Scan) -> None:
+def first_batch() -> None:
     """The first batch as the network gets it."""
     settings = draft.current().settings()
     try:
@@ -96,8 +97,7 @@ def first_batch(found: Scan) -> None:
     except BadRecipe:
         return
     st.markdown("**What the network sees** in the first batch: sized, cropped and varied")
-    name = f"p{picture_sets.digest(settings, issues.about(found))}"
-    seen = job_progress.result(name, "preview", False, "Show it", lambda: {"settings": settings})
+    seen = job_progress.result_of(PREVIEW, PreviewArguments(settings=settings), False, "Show it")
     if seen:
         st.image(seen["images"], caption=[plain(label) for label in seen["labels"]], width=SEEN)
 

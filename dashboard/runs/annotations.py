@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.jobs.run import Run
+from core.jobs.job import Run
 from dashboard.services import store
 
 
@@ -11,7 +11,7 @@ def star_button(chosen: list[Run]) -> None:
     all_starred = bool(chosen) and all(run.starred for run in chosen)
     if st.button("Unstar" if all_starred else "Star", icon=":material/star:", disabled=not chosen, key="star"):
         for run in chosen:
-            store().label(run.id, starred=not all_starred)
+            store().runs.annotate(run.id, starred=not all_starred)
         st.rerun()
 
 
@@ -21,13 +21,15 @@ def name_popover(chosen: list[Run]) -> None:
         if len(chosen) != 1:
             return
         (run,) = chosen
-        known = sorted({tag for other in store().runs() for tag in other.tags})
+        known = sorted({tag for other in store().runs.all() for tag in other.tags})
         with st.form(f"labels-{run.id}", border=False):
             name = st.text_input("Name", run.name, max_chars=200)
             note = st.text_area("Note", run.note, max_chars=5000)
             tags = st.multiselect("Tags", known, run.tags, accept_new_options=True)
             if st.form_submit_button("Save", type="primary"):
-                store().label(run.id, name=name.strip(), note=note.strip(), tags=tuple(tag.strip() for tag in tags))
+                store().runs.annotate(
+                    run.id, name=name.strip(), note=note.strip(), tags=tuple(tag.strip() for tag in tags)
+                )
                 st.rerun()
 
 
@@ -42,7 +44,7 @@ def delete_popover(chosen: list[Run]) -> None:
         runs = f"run {ended[0]}" if len(ended) == 1 else f"{len(ended)} runs"
         st.text(f"Delete {runs}, with curves and weights?\nFor an hour, this can be undone.")
         if st.button(f"Delete {runs}", type="primary", key="delete"):
-            store().delete(ended)
+            store().runs.delete(ended)
             st.session_state["deleted runs"] = ended
             st.rerun()
 
@@ -61,6 +63,6 @@ def undo_deletion() -> None:
         numbers = ", ".join(str(number) for number in deleted())
         st.text(f"Deleted: run{'s' if len(deleted()) > 1 else ''} {numbers}.")
         if st.button("Undo", icon=":material/undo:", key="undo"):
-            store().undelete(deleted())
+            store().runs.undelete(deleted())
             st.session_state["deleted runs"] = []
             st.rerun()

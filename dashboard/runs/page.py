@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from core.jobs.job import Run
 from core.jobs.recover import ensure_progress
-from core.jobs.run import Run
 from dashboard import draft
 from dashboard.runs import annotations
 from dashboard.runs.table import passes, run_filters, to_csv, to_table
@@ -23,7 +23,7 @@ AGAIN = "Puts the settings of the ticked run into the Train page, to be changed 
 def main() -> None:
     """The table, or what to do when there is nothing to show."""
     st.subheader("Runs")
-    if not store().runs() and not annotations.deleted():
+    if not store().runs.all() and not annotations.deleted():
         st.info("Nothing has been trained yet.", icon=":material/history:")
         st.page_link("train/page.py", label="Train the first run", icon=":material/play_arrow:")
         return
@@ -36,7 +36,7 @@ def history() -> None:
     """Filters, what can be done with the ticked runs, and the table, as they are now."""
     ensure_progress(store())
     open_clicked()
-    runs = store().runs()
+    runs = store().runs.all()
     wanted = run_filters(runs)
     found = {run.id: run for run in runs if passes(run, wanted)}
     listed = still(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.jobs.run import Run
+from core.jobs.job import Run
 from core.recipe import flat_settings
 from dashboard.text import backbone_of, describe_recipe, optimizer_of, penalties_of, trainable_of
 
@@ -72,8 +72,8 @@ def _row(run: Run) -> dict[str, object]:
         "Penalties": penalties_of(run.recipe) or "–",
         "Epochs": run.recipe.epochs,
         "accuracy": None if run.best_accuracy is None else 100 * run.best_accuracy,
-        "seconds": run.seconds,
-        "created": run.created,
+        "seconds": run.job.seconds,
+        "created": run.job.created,
         "Tags": list(run.tags),
     }
 
@@ -92,11 +92,11 @@ def _full_row(run: Run) -> dict[str, object]:
         "note": _harmless(run.note),
         "tags": _harmless(" ".join(run.tags)),
         "starred": run.starred,
-        "created": run.created.isoformat() + "Z",
-        "seconds": run.seconds,
+        "created": run.job.created.isoformat() + "Z",
+        "seconds": run.job.seconds,
         "best_epoch": run.best_epoch,
         "best_accuracy": run.best_accuracy,
-        "message": run.message,
+        "message": None if run.job.message is None else str(run.job.message),
         **{name: _harmless(value) for name, value in flat_settings(run.recipe).items()},
     }
 

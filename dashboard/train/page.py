@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import BadData, BadRecipe, Fault, UnknownRun
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from core.jobs.recover import ensure_progress
 from core.recipe import Recipe
 from core.training.validate import check
@@ -48,7 +48,7 @@ def main() -> None:
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
-        shown = store().queue(recipe)
+        shown = store().runs.queue(recipe)
         ensure_progress(store())
         remember(shown)
     if shown is None and faults:
@@ -58,7 +58,7 @@ def main() -> None:
     else:
         run_view.show_run(shown)
     if is_new:
-        ensure_workers()  # A worker loads torch while the person looks around.
+        ensure_training()  # A worker loads torch while the person looks around.
 
 
 def opened_run() -> int | None:
@@ -73,7 +73,7 @@ def opened_run() -> int | None:
         return None
     if shown != last:
         with suppress(UnknownRun):  # The live view says so.
-            draft.take_over(store().run(shown).recipe)
+            draft.take_over(store().runs.get(shown).recipe)
     remember(shown)
     return shown
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.errors import ThawError
+from core.jobs.job import Run
 from core.jobs.recover import ensure_progress
-from core.jobs.run import Run
 from dashboard.services import store
 from dashboard.text import say
 
@@ -27,7 +27,7 @@ def show_controls(run: Run) -> None:
 
 def in_queue(run: Run) -> str:
     """Where a queued run stands: "next in the queue", "3rd in the queue"."""
-    waiting = store().waiting()
+    waiting = store().runs.waiting()
     place = waiting.index(run.id) if run.id in waiting else 0
     return f"{ordinal(place + 1)} in the queue" if place else "next in the queue"
 
@@ -39,23 +39,27 @@ def ordinal(number: int) -> str:
 
 
 def _running(run: Run) -> None:
-    asked = run.request
+    asked = run.job.request
     explained = "Lays the run aside after the current batch; the next in the queue has its turn."
-    _button(run, "Pausing …" if asked == "pause" else "Pause", "pause_circle", store().request_pause, explained, asked)
+    _button(
+        run, "Pausing …" if asked == "pause" else "Pause", "pause_circle", store().runs.request_pause, explained, asked
+    )
     explained = "Ends after the current batch and keeps what was learnt."
-    _button(run, "Stopping …" if asked == "stop" else "Stop", "stop_circle", store().request_stop, explained, asked)
+    _button(
+        run, "Stopping …" if asked == "stop" else "Stop", "stop_circle", store().runs.request_stop, explained, asked
+    )
 
 
 def _queued(run: Run) -> None:
-    waiting = store().waiting()
+    waiting = store().runs.waiting()
     if run.id not in waiting:
         return
     place = waiting.index(run.id)
     if len(waiting) > 1:
         first, last = place == 0, place == len(waiting) - 1
-        _button(run, "Earlier", "arrow_upward", lambda number: store().move(number, place - 1), disabled=first)
-        _button(run, "Later", "arrow_downward", lambda number: store().move(number, place + 1), disabled=last)
-    _button(run, "Cancel", "cancel", store().request_stop, "Takes the run out of the queue.")
+        _button(run, "Earlier", "arrow_upward", lambda number: store().runs.move(number, place - 1), disabled=first)
+        _button(run, "Later", "arrow_downward", lambda number: store().runs.move(number, place + 1), disabled=last)
+    _button(run, "Cancel", "cancel", store().runs.request_stop, "Takes the run out of the queue.")
 
 
 def _button(
@@ -89,7 +93,7 @@ def _finished(run: Run) -> None:
 
 def _resume(run: Run, epochs: int) -> None:
     try:
-        store().resume(run.id, epochs)
+        store().runs.resume(run.id, epochs)
     except ThawError as error:  # Somebody else was faster, or it would be too many epochs.
         say("error", str(error))
         return

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.errors import UnknownRun
 from core.events import EpochEnded, FeaturesReady, RunStarted
+from core.jobs.job import Run
 from core.jobs.recover import ensure_progress
-from core.jobs.run import Run
 from core.messages import percent
 from dashboard import charts, run_history
 from dashboard.components.live_chart import live_chart
@@ -32,7 +32,7 @@ DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the GPU"}
 def show_run(run_id: int) -> None:
     """The run of that number, refreshed for as long as it is live."""
     try:
-        run = store().run(run_id)
+        run = store().runs.get(run_id)
     except UnknownRun as error:
         say("error", str(error))
         st.page_link("runs/page.py", label="All runs", icon=":material/history:")
@@ -60,16 +60,16 @@ def pace(said: RunHistory) -> float:
 def _view(run_id: int, refresh: float | None) -> None:
     ensure_progress(store())
     try:
-        run = store().run(run_id)
+        run = store().runs.get(run_id)
     except UnknownRun:
         st.rerun()  # Somebody has deleted it meanwhile; the whole page says so.
     said = _history(run_id)
     _headline(run)
     _progress(run, said)
     for notice in said.notices:
-        say("notice", notice)
-    if run.message:
-        say("error", run.message)
+        say("notice", str(notice))
+    if run.job.message:
+        say("error", str(run.job.message))
     if run.live or said.started:
         _charts(run_id, said)
     if said.started:
@@ -109,9 +109,9 @@ def _progress(run: Run, said: RunHistory) -> None:
     """One bar for the whole life of a run, and one line that says where it is."""
     if run.status == "queued":
         loading = "Loading PyTorch: the first run takes some seconds …"
-        st.progress(0.0, f"Waiting: {run_controls.in_queue(run)}" if store().runs("running") else loading)
-    elif run.progress and not said.started:
-        st.progress(run.progress.done / max(run.progress.total, 1), plain(run.progress.stage))
+        st.progress(0.0, f"Waiting: {run_controls.in_queue(run)}" if store().runs.all("running") else loading)
+    elif run.job.progress and not said.started:
+        st.progress(run.job.progress.done / max(run.job.progress.total, 1), plain(str(run.job.progress.stage)))
     elif said.started is None and run.live:
         st.progress(0.0, "Loading pictures and weights …")
     elif said.started:
@@ -132,8 +132,8 @@ def _line(run: Run, said: RunHistory, started: RunStarted) -> str:
         parts.append(f"best validation accuracy **{percent(run.best_accuracy)}** (epoch {run.best_epoch})")
     if run.live and (left := _seconds_left(run, said, started)) is not None:
         parts.append(f"about {duration(left)} left")
-    if run.seconds is not None:
-        parts.append(duration(run.seconds))
+    if run.job.seconds is not None:
+        parts.append(duration(run.job.seconds))
     return " · ".join(parts)
 
 

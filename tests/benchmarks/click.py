@@ -68,7 +68,7 @@ def clicks(count: int) -> list[Click]:
         timed = [click(page, run) for run in range(1, count + 1)]
         browser.close()
         dashboard.stop()
-        workers = {run.worker.split("/")[1] for run in dashboard.store.runs() if run.worker}
+        workers = {run.worker.split("/")[1] for run in dashboard.store.runs.all() if run.worker}
         for pid in workers:
             psutil.Process(int(pid)).kill()
     return timed

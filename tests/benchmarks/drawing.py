@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from core.events import EpochEnded, Event, Metrics, RunStarted, StepEnded
-from core.jobs.store import Store
+from core.jobs.store import Store, store_at
 from core.recipe import parse
 from dashboard import charts, run_history
 from dashboard.run_history import RunHistory
@@ -34,14 +34,14 @@ class Drawing:
 def measure(steps: int) -> Drawing:
     """Fill a store with a run of `steps` steps and draw it."""
     with tempfile.TemporaryDirectory(prefix="thaw-benchmark-") as scratch:
-        store = Store(f"sqlite:///{(Path(scratch) / 'thaw.sqlite').as_posix()}")
-        run = store.start(parse({"data": "pictures", "epochs": steps // PER_EPOCH}), "benchmark").id
+        store = store_at(f"sqlite:///{(Path(scratch) / 'thaw.sqlite').as_posix()}")
+        run = store.runs.start(parse({"data": "pictures", "epochs": steps // PER_EPOCH}), "benchmark").id
         events = list(long_run(steps // PER_EPOCH))
         earlier, latest = events[: -PER_EPOCH - 1], events[-PER_EPOCH - 1 :]
         for start in range(0, len(earlier), AT_ONCE):
-            store.append(run, earlier[start : start + AT_ONCE])
+            store.runs.append(run, earlier[start : start + AT_ONCE])
         known = run_history.read_history(store, run)
-        store.append(run, latest)
+        store.runs.append(run, latest)
         return Drawing(steps, draw(store, run, None), draw(store, run, known))
 
 

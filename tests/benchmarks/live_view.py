@@ -16,7 +16,7 @@ from statistics import median
 from playwright.sync_api import sync_playwright
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from dashboard import charts
 from tests.benchmarks import drawing, job
 from tests.benchmarks.job import Job
@@ -72,14 +72,14 @@ def train(rounds: int, epochs: int, image_size: int | None) -> dict[str, list[fl
 def served(task: Job, home: Path, *, watched: bool) -> list[float]:
     """Seconds of each epoch of a run that a worker trains while the dashboard is up, and perhaps looked at."""
     with dashboard_of(home) as dashboard:
-        run = dashboard.store.queue(job.recipe(task))
+        run = dashboard.store.runs.queue(job.recipe(task))
         if watched:
             watch(dashboard, run)
         else:
             wait_for_end(dashboard, run)
-        if dashboard.store.run(run).status != "finished":
-            raise SystemExit(f"the run ended otherwise than wanted: {dashboard.store.run(run).message}")
-        events = [event for _row, event in dashboard.store.events(run)]
+        if dashboard.store.runs.get(run).status != "finished":
+            raise SystemExit(f"the run ended otherwise than wanted: {dashboard.store.runs.get(run).message}")
+        events = [event for _row, event in dashboard.store.runs.events(run)]
     return [event.seconds for event in events if isinstance(event, EpochEnded)]
 
 
@@ -106,15 +106,15 @@ def watch(dashboard: Dashboard, run: int) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"{dashboard.url}/?run={run}")
         wait_for_end(dashboard, run)
-        wait_for_points(page, min(len(dashboard.store.steps(run)), charts.POINTS))
+        wait_for_points(page, min(len(dashboard.store.runs.steps(run)), charts.POINTS))
         browser.close()
 
 
 def wait_for_end(dashboard: Dashboard, run: int) -> None:
     """Have a worker carry out the run, and wait until it has."""
-    ensure_workers()
+    ensure_training()
     pause = threading.Event()
-    while dashboard.store.run(run).live:
+    while dashboard.store.runs.get(run).live:
         pause.wait(LOOK_EVERY)
 
 

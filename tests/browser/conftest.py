@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from core.jobs.store import Store
+from core.jobs.store import store_at
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -71,7 +71,7 @@ class Dashboard:
             self.port = probe.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
         self.environment = {**os.environ, "THAW_HOME": str(home)}
-        self.store = Store(f"sqlite:///{(home / 'thaw.sqlite').as_posix()}")
+        self.store = store_at(f"sqlite:///{(home / 'thaw.sqlite').as_posix()}")
         self.log = home / "server.log"
 
     def start(self, script: str = "dashboard/app.py") -> None:
@@ -106,9 +106,9 @@ def dashboard(thaw_home: Path) -> Iterator[Dashboard]:
     running.start()
     yield running
     running.stop()
-    for run in running.store.runs():
-        if run.status == "running" and run.worker:
-            psutil.Process(int(run.worker.split("/")[1])).kill()
+    for run in running.store.runs.all():
+        if run.status == "running" and run.job.worker:
+            psutil.Process(int(run.job.worker.split("/")[1])).kill()
     assert "Traceback" not in running.log.read_text(encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ def test_upload_a_zip_tidy_it_up_and_train_on_it(page: Page, dashboard: Dashboar
     page.locator(".st-key-train button").click()
     wait_for_points(page, 1)
     expect(page.get_by_text("Finished")).to_be_visible(timeout=90_000)
-    (run,) = dashboard.store.runs()
+    (run,) = dashboard.store.runs.all()
     (data,) = sets(dashboard)
     assert (run.status, run.recipe.data) == ("finished", str(data.folder))
     expect(page.get_by_text(re.compile("10 epochs · mine"))).to_be_visible()

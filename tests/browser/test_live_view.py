@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from core.recipe import parse
 from tests.browser.conftest import Dashboard, block, wait_for_points
 from tests.conftest import MakeFolder
@@ -16,8 +16,8 @@ from tests.conftest import MakeFolder
 def long_run(dashboard: Dashboard, make_folder: MakeFolder) -> int:
     """A run of many short epochs, under way in a worker process."""
     recipe = {"data": str(make_folder(size=64, a=12, b=12)), "backbone": "squeezenet1_1", "image_size": 64}
-    run = dashboard.store.queue(parse(recipe | {"epochs": 2000, "batch_size": 6}))
-    ensure_workers()
+    run = dashboard.store.runs.queue(parse(recipe | {"epochs": 2000, "batch_size": 6}))
+    ensure_training()
     return run
 
 
@@ -69,7 +69,7 @@ def test_stop_keeps_what_was_learnt(page: Page, dashboard: Dashboard, long_run: 
     open_run(page, dashboard, long_run)
     page.get_by_role("button", name=re.compile("Stop$")).click()
     expect(page.get_by_text("Stopped")).to_be_visible()
-    run = dashboard.store.run(long_run)
+    run = dashboard.store.runs.get(long_run)
     assert run.status == "stopped"
     assert (thaw_home / "runs" / str(long_run) / "model.safetensors").is_file()
 
@@ -87,7 +87,7 @@ def test_training_outlives_the_server(page: Page, dashboard: Dashboard, long_run
     open_run(page, dashboard, long_run)
     before = points(page)
     dashboard.stop()
-    assert dashboard.store.run(long_run).status == "running"
+    assert dashboard.store.runs.get(long_run).status == "running"
     dashboard.start()
     open_run(page, dashboard, long_run)
     wait_for_points(page, before + 10)

@@ -34,13 +34,13 @@ def test_the_main_job(page: Page, dashboard: Dashboard) -> None:
 
     wait_for_points(page, 1)
     wait_for_points(page, 3)
-    assert dashboard.store.runs()[0].live
+    assert dashboard.store.runs.all()[0].live
     page.reload()
     wait_for_points(page, 3)
-    assert dashboard.store.runs()[0].live
+    assert dashboard.store.runs.all()[0].live
 
     expect(page.get_by_text("Finished")).to_be_visible(timeout=180_000)
-    (run,) = dashboard.store.runs()
+    (run,) = dashboard.store.runs.all()
     assert run.recipe.trainable == ("stage7", "head")
     assert run.recipe.optimizer.name == "sgd"
     assert run.recipe.penalties.l2 == 0.0001

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from core.recipe import parse
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder
@@ -20,8 +20,8 @@ def data(make_folder: MakeFolder) -> Path:
 
 def queue(dashboard: Dashboard, data: Path, **settings: Any) -> int:
     small = {"data": str(data), "backbone": "squeezenet1_1", "image_size": 64, "batch_size": 6}
-    run = dashboard.store.queue(parse(small | settings))
-    ensure_workers()
+    run = dashboard.store.runs.queue(parse(small | settings))
+    ensure_training()
     return run
 
 
@@ -38,9 +38,9 @@ def points(page: Page) -> int:
 def finish(dashboard: Dashboard, page: Page, *runs: int) -> None:
     """Until those runs have finished; the page is anything that can wait."""
     for run in runs:
-        while dashboard.store.run(run).live:
+        while dashboard.store.runs.get(run).live:
             page.wait_for_timeout(100)
-        assert dashboard.store.run(run).status == "finished"
+        assert dashboard.store.runs.get(run).status == "finished"
 
 
 def test_pause_and_resume(page: Page, dashboard: Dashboard, data: Path) -> None:
@@ -48,14 +48,14 @@ def test_pause_and_resume(page: Page, dashboard: Dashboard, data: Path) -> None:
     open_run(page, dashboard, run)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused")).to_be_visible()
-    assert dashboard.store.run(run).status == "paused"
-    before = len(dashboard.store.steps(run))
+    assert dashboard.store.runs.get(run).status == "paused"
+    before = len(dashboard.store.runs.steps(run))
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("Training", exact=True)).to_be_visible()
     wait_for_points(page, min(before + 10, 900))
     page.get_by_role("button", name=re.compile("Stop$")).click()
     expect(page.get_by_text("Stopped")).to_be_visible()
-    steps = dashboard.store.steps(run)[:, 0]
+    steps = dashboard.store.runs.steps(run)[:, 0]
     assert len(steps) > before
     assert steps.tolist() == list(range(1, len(steps) + 1))
 
@@ -70,7 +70,7 @@ def test_a_finished_run_can_be_continued(page: Page, dashboard: Dashboard, data:
     page.get_by_test_id("stPopoverBody").get_by_role("button", name="Continue").click()
     expect(page.get_by_text("epoch 5 of 5")).to_be_visible()
     finish(dashboard, page, run)
-    assert dashboard.store.run(run).recipe.epochs == 5
+    assert dashboard.store.runs.get(run).recipe.epochs == 5
 
 
 def test_a_closed_tab_and_a_reload_lose_nothing(page: Page, browser: Browser, dashboard: Dashboard, data: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_closed_tab_and_a_reload_lose_nothing(page: Page, browser: Browser, da
     wait_for_points(page, min(before + 5, 900))
     page.reload()
     wait_for_points(page, min(before + 5, 900))
-    assert dashboard.store.run(run).status == "running"
+    assert dashboard.store.runs.get(run).status == "running"
 
 
 def test_the_queue_shows_places_and_changes_them(page: Page, dashboard: Dashboard, data: Path) -> None:
@@ -93,10 +93,10 @@ def test_the_queue_shows_places_and_changes_them(page: Page, dashboard: Dashboar
     expect(page.get_by_text("2nd in the queue")).to_be_visible()
     page.get_by_role("button", name="Earlier").click()
     expect(page.get_by_text("next in the queue")).to_be_visible()
-    assert dashboard.store.waiting() == [third, second]
+    assert dashboard.store.runs.waiting() == [third, second]
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("before training began")).to_be_visible()
-    assert dashboard.store.waiting() == [second]
+    assert dashboard.store.runs.waiting() == [second]
 
 
 def tick(page: Page, *rows: int) -> None:
@@ -141,12 +141,12 @@ def test_a_run_is_deleted_and_taken_back(page: Page, dashboard: Dashboard, data:
     page.get_by_role("button", name="Delete").click()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name=f"Delete run {run}").click()
     expect(page.get_by_text(f"Deleted: run {run}.")).to_be_visible()
-    assert [one.id for one in dashboard.store.runs()] == [other]
+    assert [one.id for one in dashboard.store.runs.all()] == [other]
     # The tick must not pass on to the run that has moved up.
     expect(page.get_by_role("button", name="Delete")).to_be_disabled()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text(f"Deleted: run {run}.")).not_to_be_visible()
-    assert [one.id for one in dashboard.store.runs()] == [run, other]
+    assert [one.id for one in dashboard.store.runs.all()] == [run, other]
 
 
 def test_a_run_gets_a_name_that_is_shown_as_text(page: Page, dashboard: Dashboard, data: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_run_gets_a_name_that_is_shown_as_text(page: Page, dashboard: Dashboar
     page.get_by_role("button", name="Name and note").click()
     page.get_by_role("textbox", name="Name", exact=True).fill("<b>bold</b> **star**")
     page.get_by_role("button", name="Save").click()
-    while not dashboard.store.run(run).name:
+    while not dashboard.store.runs.get(run).name:
         page.wait_for_timeout(50)
     open_run(page, dashboard, run)
     expect(page.get_by_text("<b>bold</b> **star**")).to_be_visible()

@@ -132,31 +132,31 @@ def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
 
 def test_a_run_is_paused_and_stopped_by_command() -> None:
     store = open_store()
-    run = store.queue(parse({"data": "photos"}))
+    run = store.runs.queue(parse({"data": "photos"}))
     assert core("pause", str(run)).returncode == 0
-    assert store.run(run).status == "paused"
+    assert store.runs.get(run).status == "paused"
     refused = core("pause", str(run))
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "only a run that goes or waits can pause" in refused.stderr
     assert core("stop", str(run)).returncode == 0
-    assert store.run(run).status == "stopped"
+    assert store.runs.get(run).status == "stopped"
     assert "is stopped already" in core("stop", str(run)).stderr
 
 
 def test_a_run_is_resumed_and_worked_off_by_command(make_folder: MakeFolder) -> None:
     store = open_store()
-    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
-    store.request_pause(run)
+    run = store.runs.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
+    store.runs.request_pause(run)
     assert "There is no run 99" in core("resume", "99").stderr
-    store.resume(run)
+    store.runs.resume(run)
     assert core("work").returncode == 0
-    assert store.run(run).status == "finished"
+    assert store.runs.get(run).status == "finished"
     assert "give it more of them" in core("resume", str(run)).stderr
     assert core("resume", str(run), "--epochs", "2").returncode == 0
-    while store.run(run).live:
+    while store.runs.get(run).live:
         worked = core("work")  # `resume` has started a worker too; there is a place for one.
         assert worked.returncode == 0 or "are at work already" in worked.stderr
-    assert [e.epoch for _, e in store.events(run) if isinstance(e, EpochEnded)] == [1, 2]
+    assert [e.epoch for _, e in store.runs.events(run) if isinstance(e, EpochEnded)] == [1, 2]
 
 
 def test_a_run_is_exported(recipe: str, tmp_path: Path) -> None:

@@ -48,10 +48,10 @@ def test_a_new_metric_is_one_row(make_folder: MakeFolder, tmp_path: Path, top2: 
     assert history[0]["train"][top2] == 1.0
 
     store = open_store()
-    run = store.queue(recipe)
-    store.append(run, [event for event in happened if isinstance(event, EpochEnded | StepEnded)])
-    store.end(run, "finished", seconds=1.0)
-    told = [(store.run(run), run_history.read_history(store, run))]
+    run = store.runs.queue(recipe)
+    store.runs.append(run, [event for event in happened if isinstance(event, EpochEnded | StepEnded)])
+    store.jobs.end(run, "finished", seconds=1.0)
+    told = [(store.runs.get(run), run_history.read_history(store, run))]
     assert told[0][1].epochs == (ended,)
     assert results_table(told).iloc[0]["Validation top-2 accuracy"] == 1.0
 

@@ -25,11 +25,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many workers pages wanted, time after time; none is started, so that a queued run stays queued."""
     wanted: list[int] = []
 
-    def ensure_workers(number: int = 1) -> None:
+    def ensure_training(number: int = 1) -> None:
         wanted.append(number)
 
-    monkeypatch.setattr("core.jobs.launch.ensure_workers", ensure_workers)
-    monkeypatch.setattr("core.jobs.recover.ensure_workers", ensure_workers)
+    monkeypatch.setattr("core.jobs.launch.ensure_training", ensure_training)
+    monkeypatch.setattr("core.jobs.recover.ensure_training", ensure_training)
     return wanted
 
 

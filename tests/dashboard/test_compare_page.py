@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 from core.events import EpochEnded, Metrics
 from core.jobs.store import Store
 from core.recipe import parse
+from tests.core.jobs.by_number import end
 
 
 def open_compare(open_page: Callable[..., AppTest], runs: str) -> AppTest:
@@ -15,9 +16,9 @@ def open_compare(open_page: Callable[..., AppTest], runs: str) -> AppTest:
 
 
 def finished(store: Store, **settings: object) -> int:
-    run = store.queue(parse({"data": "photos"} | settings))
-    store.append(run, [EpochEnded(1, Metrics(1, 1, 0, 0, 0.5), Metrics(1, 1, 0, 0, 0.75), 1.0, 1.0)])
-    store.end(run, "finished", seconds=1.0)
+    run = store.runs.queue(parse({"data": "photos"} | settings))
+    store.runs.append(run, [EpochEnded(1, Metrics(1, 1, 0, 0, 0.5), Metrics(1, 1, 0, 0, 0.75), 1.0, 1.0)])
+    end(store, run, "finished", seconds=1.0)
     return run
 
 

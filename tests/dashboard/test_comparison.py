@@ -12,6 +12,7 @@ from dashboard import run_history
 from dashboard.compare import comparison
 from dashboard.compare.comparison import Told
 from dashboard.palette import RUNS
+from tests.core.jobs.by_number import end
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
 
@@ -22,16 +23,16 @@ def metrics(loss: float, accuracy: float) -> Metrics:
 
 def told(store: Store, *settings: dict[str, Any]) -> Told:
     """Finished runs with those settings; validation is best at epoch 2."""
-    runs = [store.queue(parse({"data": "photos"} | one)) for one in settings]
+    runs = [store.runs.queue(parse({"data": "photos"} | one)) for one in settings]
     for run in runs:
         said = [
             EpochEnded(1, metrics(1.0, 0.5), metrics(1.0, 0.4), 2.0, 1.0),
             EpochEnded(2, metrics(0.5, 0.9), metrics(0.6, 0.7), 3.0, 1.0),
             EpochEnded(3, metrics(0.2, 1.0), metrics(0.8, 0.6), 2.0, 1.0),
         ]
-        store.append(run, [STARTED, *said])
-        store.end(run, "finished", seconds=7.5)
-    return [(store.run(run), run_history.read_history(store, run)) for run in runs]
+        store.runs.append(run, [STARTED, *said])
+        end(store, run, "finished", seconds=7.5)
+    return [(store.runs.get(run), run_history.read_history(store, run)) for run in runs]
 
 
 def test_each_run_has_a_colour_and_training_is_dashed(store: Store) -> None:
@@ -68,7 +69,7 @@ def test_results_are_those_of_the_best_epoch(store: Store) -> None:
 
 
 def test_a_run_that_has_said_nothing_yet_can_be_compared(store: Store) -> None:
-    run = store.run(store.queue(parse({"data": str(Path("photos"))})))
+    run = store.runs.get(store.runs.queue(parse({"data": str(Path("photos"))})))
     nothing: Told = [(run, run_history.read_history(store, run.id))]
     assert all(curve["x"] == [] for curve in comparison.chart(nothing, "loss", "seconds")["data"])
     assert comparison.results_table(nothing).iloc[0]["Validation loss"] is None

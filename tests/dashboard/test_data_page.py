@@ -79,7 +79,7 @@ def test_other_folders_cannot_be_looked_at(
     monkeypatch.setenv("THAW_DATA_ROOTS", str(folder.parent / "elsewhere"))
     page = open_data(str(folder))
     assert "is outside the folders that this page may use" in said(page)
-    run = store.queue(parse({"data": str(folder)}))  # From the command line, which may use any folder.
+    run = store.runs.queue(parse({"data": str(folder)}))  # From the command line, which may use any folder.
     train = page.switch_page("train/page.py")
     train.query_params["run"] = str(run)
     train.run()
@@ -111,11 +111,11 @@ def test_what_is_no_path_is_said(open_data: Callable[[str], AppTest], make_folde
 def test_deleting_lists_the_runs_and_keeps_the_record(
     open_data: Callable[[str], AppTest], data: datasets.DataSet, store: Store
 ) -> None:
-    run = store.queue(parse({"data": str(data.folder)}))
+    run = store.runs.queue(parse({"data": str(data.folder)}))
     page = open_data(str(data.folder))
     assert f"Stop run {run} first" in said(page)
     assert page.button(key="data.delete").disabled
-    store.request_stop(run)
+    store.runs.request_stop(run)
     page.run()
     assert f"Made with it: run {run}." in said(page)
     page.button(key="data.delete").click().run()

@@ -2,6 +2,7 @@
 
 from core.events import EpochEnded, Event, FeaturesReady, Metrics, Notice, RunStarted, StepEnded
 from core.jobs.store import Store
+from core.messages import Message
 from core.recipe import parse
 from dashboard import run_history
 from dashboard.run_history import RunHistory
@@ -11,7 +12,7 @@ STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, devi
 
 
 def test_only_what_is_new_is_read(store: Store) -> None:
-    run = store.queue(parse({"data": "photos"}))
+    run = store.runs.queue(parse({"data": "photos"}))
     chapters: list[list[Event]] = [
         [Notice("one"), FeaturesReady(9, 3, 1.0, False), STARTED],
         [StepEnded(1, 1, 0.1, METRICS)],
@@ -19,11 +20,15 @@ def test_only_what_is_new_is_read(store: Store) -> None:
     ]
     growing = RunHistory()
     for chapter in chapters:
-        store.append(run, chapter)
+        store.runs.append(run, chapter)
         growing = run_history.read_history(store, run, growing)
     whole = run_history.read_history(store, run)
     assert growing.steps.tolist() == whole.steps.tolist()
     assert growing.positions.tolist() == [0.5, 1.0]
-    assert (growing.notices, growing.started, growing.features) == (("one", "two"), STARTED, whole.features)
+    assert (growing.notices, growing.started, growing.features) == (
+        (Message("one"), Message("two")),
+        STARTED,
+        whole.features,
+    )
     assert growing.epochs == whole.epochs
     assert run_history.read_history(store, run, growing).steps is growing.steps

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 from core.events import EpochEnded, Metrics
 from core.jobs.store import Store
 from core.recipe import parse
+from tests.core.jobs.by_number import end
 
 
 def open_runs(open_page: Callable[..., AppTest]) -> AppTest:
@@ -20,11 +21,11 @@ def test_with_no_runs_it_says_what_to_do(open_page: Callable[..., AppTest]) -> N
 
 
 def test_every_run_is_listed_the_newest_first(open_page: Callable[..., AppTest], store: Store) -> None:
-    store.queue(parse({"data": "photos"}))
-    second = store.queue(parse({"data": "photos", "backbone": "resnet18", "optimizer": {"name": "sgd"}}))
+    store.runs.queue(parse({"data": "photos"}))
+    second = store.runs.queue(parse({"data": "photos", "backbone": "resnet18", "optimizer": {"name": "sgd"}}))
     metrics = Metrics(1.0, 1.0, 0.0, 0.0, 0.75)
-    store.append(second, [EpochEnded(1, metrics, metrics, 1.0, 1.0)])
-    store.end(second, "finished", seconds=2.5)
+    store.runs.append(second, [EpochEnded(1, metrics, metrics, 1.0, 1.0)])
+    end(store, second, "finished", seconds=2.5)
     test = open_runs(open_page)
     assert not test.exception
     table = test.dataframe[0].value

@@ -16,8 +16,8 @@ from dashboard.train.run_controls import ordinal
 
 @pytest.fixture
 def labelled(store: Store) -> int:
-    run = store.queue(parse({"data": "photos/cats", "trainable": ["stage7", "head"]}))
-    store.label(run, name="My Best", note="=1+1", tags=("class 7b",), starred=True)
+    run = store.runs.queue(parse({"data": "photos/cats", "trainable": ["stage7", "head"]}))
+    store.runs.annotate(run, name="My Best", note="=1+1", tags=("class 7b",), starred=True)
     return run
 
 
@@ -36,11 +36,11 @@ def labelled(store: Store) -> int:
     ],
 )
 def test_runs_are_found_by_what_is_known_of_them(store: Store, labelled: int, wanted: Wanted, found: bool) -> None:
-    assert passes(store.run(labelled), wanted) is found
+    assert passes(store.runs.get(labelled), wanted) is found
 
 
 def test_the_csv_has_every_setting_and_no_formula(store: Store, labelled: int) -> None:
-    table = pd.read_csv(io.BytesIO(to_csv([store.run(labelled)])))
+    table = pd.read_csv(io.BytesIO(to_csv([store.runs.get(labelled)])))
     row = table.iloc[0]
     assert (row["run"], row["name"], row["tags"], row["note"]) == (labelled, "My Best", "class 7b", "'=1+1")
     assert (row["optimizer.lr"], row["trainable"]) == (0.001, "stage7 head")
@@ -48,7 +48,9 @@ def test_the_csv_has_every_setting_and_no_formula(store: Store, labelled: int) -
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimizer_is_listed_saved_and_compared_by_its_label(store: Store, name: str) -> None:
-    runs = [store.run(store.queue(parse({"data": "photos", "optimizer": {"name": n}}))) for n in (name, "adam")]
+    runs = [
+        store.runs.get(store.runs.queue(parse({"data": "photos", "optimizer": {"name": n}}))) for n in (name, "adam")
+    ]
     label = OPTIMIZERS[name].label
     assert str(to_table(runs)["Optimizer"][0]).split()[0] == label
     assert f" · {label} " in describe_recipe(runs[0].recipe)

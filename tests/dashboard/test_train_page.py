@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.jobs.launch import process_id
+from core.jobs.process import process_id
 from core.jobs.store import Store
 from core.optimizers import OPTIMIZERS, optimizer_settings
 from core.recipe import parse
 from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
+from tests.core.jobs.by_number import claim
 
 OpenPage = Callable[..., AppTest]
 
@@ -31,7 +32,7 @@ def press_train(page: AppTest) -> AppTest:
 def test_open_the_page_press_train_and_it_works(open_page: OpenPage, store: Store, started: list[int]) -> None:
     test = press_train(open_page())
     assert not test.exception
-    (run,) = store.runs()
+    (run,) = store.runs.all()
     assert run.recipe == parse({"data": str(SAMPLE_DATA / "stamps")})
     assert test.query_params["run"] in (str(run.id), [str(run.id)])
     assert set(started) == {1}  # When the page was opened, and when Train was pressed.
@@ -39,10 +40,10 @@ def test_open_the_page_press_train_and_it_works(open_page: OpenPage, store: Stor
 
 def test_a_double_click_is_one_run_and_two_settings_are_two(open_page: OpenPage, store: Store) -> None:
     test = press_train(press_train(open_page()))
-    assert len(store.runs()) == 1
+    assert len(store.runs.all()) == 1
     test.number_input(key="draft.epochs").set_value(3).run()
     press_train(test)
-    assert [run.recipe.epochs for run in store.runs()] == [3, 10]
+    assert [run.recipe.epochs for run in store.runs.all()] == [3, 10]
 
 
 def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:
@@ -55,7 +56,7 @@ def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:
     test.number_input(key="draft.penalties.l2").set_value(0.001)
     test.selectbox(key="backbone").set_value("squeezenet1_1").run()
     press_train(test)
-    (run,) = store.runs()
+    (run,) = store.runs.all()
     assert run.recipe.optimizer.model_dump() == {"name": "sgd", "lr": 0.05, "momentum": 0.8, "nesterov": True}
     assert (run.recipe.backbone, run.recipe.penalties.l2) == ("squeezenet1_1", 0.001)
 
@@ -70,7 +71,7 @@ def test_variations_say_what_they_cost(open_page: OpenPage, store: Store) -> Non
         caption.value for caption in test.caption
     )
     press_train(test)
-    assert (store.runs()[0].recipe.augment, store.runs()[0].recipe.views) == ("standard", 0)
+    assert (store.runs.all()[0].recipe.augment, store.runs.all()[0].recipe.views) == ("standard", 0)
 
 
 def test_the_machine_reaches_the_recipe_and_comes_back(open_page: OpenPage, store: Store) -> None:
@@ -78,7 +79,7 @@ def test_the_machine_reaches_the_recipe_and_comes_back(open_page: OpenPage, stor
     test.selectbox(key="draft.device").set_value("cpu")
     test.selectbox(key="draft.precision").set_value("fp32").run()
     press_train(test)
-    (run,) = store.runs()
+    (run,) = store.runs.all()
     assert (run.recipe.device, run.recipe.precision) == ("cpu", "fp32")
     assert open_page(run=str(run.id)).selectbox(key="draft.precision").value == "fp32"
 
@@ -91,7 +92,7 @@ def test_toggles_freeze_and_thaw_blocks_and_layers(open_page: OpenPage, store: S
     test.selectbox(key="opened").set_value("stage6").run()
     test.toggle(key="toggle.features.16.conv.2").set_value(True).run()
     press_train(test)
-    assert store.runs()[0].recipe.trainable == ("features.16.conv.2", "stage7", "head")
+    assert store.runs.all()[0].recipe.trainable == ("features.16.conv.2", "stage7", "head")
 
 
 def test_a_fault_is_said_and_blocks_train(open_page: OpenPage) -> None:
@@ -129,7 +130,7 @@ def test_nasty_class_names_stay_text(open_page: OpenPage, make_folder: MakeFolde
 
 
 def test_a_run_in_the_address_is_shown_with_its_settings(open_page: OpenPage, store: Store) -> None:
-    run = store.queue(parse({"data": str(SAMPLE_DATA / "digits"), "backbone": "squeezenet1_1", "epochs": 4}))
+    run = store.runs.queue(parse({"data": str(SAMPLE_DATA / "digits"), "backbone": "squeezenet1_1", "epochs": 4}))
     test = open_page(run=str(run))
     assert test.number_input(key="draft.epochs").value == 4
     assert test.selectbox(key="backbone").value == "squeezenet1_1"
@@ -137,14 +138,14 @@ def test_a_run_in_the_address_is_shown_with_its_settings(open_page: OpenPage, st
 
 
 def test_a_queued_run_says_what_it_waits_for(open_page: OpenPage, store: Store) -> None:
-    first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps")})) for _ in range(2))
+    first, second = (store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps")})) for _ in range(2))
     assert "Loading PyTorch" in str(open_page(run=str(first)).get("progress")[0].proto)
-    store.claim(process_id())
+    claim(store, process_id())
     assert "Waiting: next in the queue" in str(open_page(run=str(second)).get("progress")[0].proto)
 
 
 def test_a_run_that_is_opened_brings_its_settings_and_edits_stay(open_page: OpenPage, store: Store) -> None:
-    first, second = (store.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "epochs": n})) for n in (3, 4))
+    first, second = (store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "epochs": n})) for n in (3, 4))
     test = open_page(run=str(first))
     test.number_input(key="draft.epochs").set_value(9).run()
     assert test.number_input(key="draft.epochs").value == 9
@@ -154,7 +155,7 @@ def test_a_run_that_is_opened_brings_its_settings_and_edits_stay(open_page: Open
 
 
 def test_the_run_is_still_there_after_a_look_at_the_list(open_page: OpenPage, store: Store) -> None:
-    run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
+    run = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
     test = open_page(run=str(run)).switch_page("runs/page.py").run()
     test.query_params.clear()
     test.switch_page("train/page.py").run()
@@ -162,8 +163,8 @@ def test_the_run_is_still_there_after_a_look_at_the_list(open_page: OpenPage, st
 
 
 def test_a_run_that_ended_before_it_began_says_so(open_page: OpenPage, store: Store) -> None:
-    run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
-    store.request_stop(run)
+    run = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
+    store.runs.request_stop(run)
     test = open_page(run=str(run))
     assert "**Stopped** before training began" in text_of(test)
     assert not test.get("progress")
@@ -173,7 +174,7 @@ def test_a_run_that_ended_before_it_began_says_so(open_page: OpenPage, store: St
 def test_every_recipe_that_can_be_trained_can_be_shown(
     open_page: OpenPage, store: Store, settings: dict[str, float]
 ) -> None:
-    run = store.queue(parse({"data": str(SAMPLE_DATA / "stamps")} | settings))
+    run = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps")} | settings))
     test = open_page(run=str(run))
     assert not test.exception
     assert not test.button(key="train").disabled
@@ -208,7 +209,7 @@ def test_every_optimizer_has_its_widgets_and_they_reach_the_recipe(
         assert (shown[f"draft.{one.path}"].label, shown[f"draft.{one.path}"].help) == (one.title, one.help)
     test.number_input(key="draft.optimizer.lr").set_value(0.125).run()
     press_train(test)
-    assert store.runs()[0].recipe.optimizer == OPTIMIZERS[name].model_validate({"lr": 0.125})
+    assert store.runs.all()[0].recipe.optimizer == OPTIMIZERS[name].model_validate({"lr": 0.125})
     assert f"{OPTIMIZERS[name].label} 0.125" in text_of(test).replace(JOINER, "").replace("\\", "")
 
 

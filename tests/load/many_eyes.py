@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_workers
+from core.jobs.launch import ensure_training
 from tests.benchmarks import job
 from tests.benchmarks.job import Job
 from tests.benchmarks.pictures import STAMPS
@@ -46,8 +46,10 @@ async def measure(home: Path, sessions: int, phases: int, epochs: int) -> int:
     dashboard = Dashboard(home)
     dashboard.start()
     try:
-        run = dashboard.store.queue(job.recipe(Job(folder=str(STAMPS), trainable="all", epochs=5000, image_size=96)))
-        ensure_workers()
+        run = dashboard.store.runs.queue(
+            job.recipe(Job(folder=str(STAMPS), trainable="all", epochs=5000, image_size=96))
+        )
+        ensure_training()
         await ended(dashboard, run, 3)
         alone: list[float] = []
         watched: list[float] = []
@@ -62,8 +64,8 @@ async def measure(home: Path, sessions: int, phases: int, epochs: int) -> int:
             drawn = await screen_seconds(page)
         return report(alone, watched, seen, drawn)
     finally:
-        dashboard.store.request_stop(run)
-        while dashboard.store.run(run).live:
+        dashboard.store.runs.request_stop(run)
+        while dashboard.store.runs.get(run).live:
             await asyncio.sleep(0.1)
         dashboard.stop()
 
@@ -90,13 +92,13 @@ async def phase(dashboard: Dashboard, run: int, epochs: int) -> list[float]:
 async def ended(dashboard: Dashboard, run: int, epochs: int) -> None:
     """Until so many epochs have ended."""
     while len(seconds(dashboard, run)) < epochs:
-        assert dashboard.store.run(run).live, dashboard.store.run(run).message
+        assert dashboard.store.runs.get(run).live, dashboard.store.runs.get(run).message
         await asyncio.sleep(0.5)
 
 
 def seconds(dashboard: Dashboard, run: int) -> list[float]:
     """Of every epoch so far."""
-    return [event.seconds for _row, event in dashboard.store.events(run) if isinstance(event, EpochEnded)]
+    return [event.seconds for _row, event in dashboard.store.runs.events(run) if isinstance(event, EpochEnded)]
 
 
 def report(alone: list[float], watched: list[float], seen: list[Seen], drawn: list[float]) -> int:

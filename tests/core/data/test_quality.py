@@ -1,4 +1,4 @@
-"""Copies are found, strangers are not, and every remark brings a remedy that mends it."""
+"""Copies are found, strangers are not, and every issue brings a remedy that mends it."""
 
 import os
 from io import BytesIO
@@ -20,7 +20,7 @@ def inspected(folder: Path, memo: Path) -> Inspection:
 
 
 def texts(inspection: Inspection) -> list[str]:
-    return [remark.text for remark in inspection.remarks]
+    return [str(issue.text) for issue in inspection.issues]
 
 
 @pytest.mark.parametrize("sample", ["stamps", "digits"])
@@ -28,9 +28,9 @@ def test_the_samples_are_in_order(sample: str, tmp_path: Path) -> None:
     assert texts(inspected(SAMPLE_DATA / sample, tmp_path / "memo.json")) == []
 
 
-def brute_force(looks: dict[Path, PictureInfo]) -> set[frozenset[Path]]:
+def brute_force(infos: dict[Path, PictureInfo]) -> set[frozenset[Path]]:
     """All pairs, bit by bit."""
-    bits = {path: int(known.look, 16) for path, known in looks.items()}
+    bits = {path: int(info.perceptual_hash, 16) for path, info in infos.items()}
     return {
         frozenset((a, b)) for a in bits for b in bits if a != b and (bits[a] ^ bits[b]).bit_count() <= duplicates.NEAR
     }
@@ -79,7 +79,7 @@ def folder(make_folder: MakeFolder) -> Path:
 
 def leave_out(inspection: Inspection) -> None:
     """Do what the first remedy would, by deleting."""
-    for path in inspection.remarks[0].leave_out:
+    for path in inspection.issues[0].leave_out:
         path.unlink()
 
 
@@ -87,7 +87,10 @@ def test_a_damaged_picture(folder: Path, tmp_path: Path) -> None:
     (folder / "a" / "x.jpg").write_bytes(b"nothing")
     seen = inspected(folder, tmp_path / "memo.json")
     assert texts(seen) == ["Damaged, or no picture at all: 1 picture."]
-    assert seen.facts[folder / "a" / "x.jpg"].problem == "is not a picture; remove it, or save it again as JPEG or PNG"
+    assert (
+        str(seen.infos[folder / "a" / "x.jpg"].problem)
+        == "is not a picture; remove it, or save it again as JPEG or PNG"
+    )
     leave_out(seen)
     assert texts(inspected(folder, tmp_path / "memo.json")) == []
 
@@ -104,7 +107,7 @@ def test_exact_copies(folder: Path, tmp_path: Path) -> None:
     (folder / "a" / "copy.png").write_bytes((folder / "a" / "1.png").read_bytes())
     seen = inspected(folder, tmp_path / "memo.json")
     assert "Exact copies of others: 1 picture." in texts(seen)
-    while (seen := inspected(folder, tmp_path / "memo.json")).remarks:
+    while (seen := inspected(folder, tmp_path / "memo.json")).issues:
         leave_out(seen)
     assert len(list(folder.rglob("*.png"))) == 24
 
@@ -115,7 +118,7 @@ def test_the_same_picture_in_training_and_validation(tmp_path: Path, make_folder
     seen = inspected(folder, tmp_path / "memo.json")
     # The noise of a/5 is that of val/b/2 in another colour.
     assert texts(seen)[0] == "In training and in validation: 4 pictures. Accuracy would look better than it is."
-    assert {path.parent.parent.name for path in seen.remarks[0].leave_out} == {"train"}
+    assert {path.parent.parent.name for path in seen.issues[0].leave_out} == {"train"}
     leave_out(seen)
     assert not any("In training and" in text for text in texts(inspected(folder, tmp_path / "memo.json")))
 
@@ -129,11 +132,11 @@ def test_a_picture_in_two_classes(folder: Path, tmp_path: Path) -> None:
 def test_few_pictures_and_imbalance(make_folder: MakeFolder, tmp_path: Path) -> None:
     folder = make_folder(a=66, b=11, c=3)
     seen = inspected(folder, tmp_path / "memo.json")
-    few, imbalance = seen.remarks
-    assert few.text == "Fewer than 10 pictures, too few to learn from or to measure by: c (3)."
+    few, imbalance = seen.issues
+    assert str(few.text) == "Fewer than 10 pictures, too few to learn from or to measure by: c (3)."
     assert len(few.leave_out) == 3
-    assert imbalance.text.startswith("a has 66 pictures, c only 3.")
-    assert "is right in 82% of cases" in imbalance.text
+    assert str(imbalance.text).startswith("a has 66 pictures, c only 3.")
+    assert "is right in 82% of cases" in str(imbalance.text)
     assert len(imbalance.leave_out) == 66 - 15
 
 
@@ -151,7 +154,7 @@ def test_nothing_to_train_on_is_said(make_folder: MakeFolder, tmp_path: Path) ->
     seen = inspected(make_folder(a=12), tmp_path / "memo.json")
     assert seen.folder is None
     assert seen.fault is not None
-    assert "pictures of one class only (a)" in seen.fault
+    assert "pictures of one class only (a)" in str(seen.fault)
 
 
 def test_a_turned_picture_has_the_size_that_is_seen(tmp_path: Path) -> None:

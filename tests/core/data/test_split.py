@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.data.scan import Example, ImageFolder
 from core.data.split import split
+from core.messages import Message
 
 
 def folder(**counts: int) -> ImageFolder:
@@ -25,7 +26,9 @@ def test_small_classes_give_one_but_never_their_last() -> None:
     drawn = split(folder(one=1, two=2, three=3), 0.1, seed=0)
     assert Counter(e.label for e in drawn.val) == {1: 1, 2: 1}
     assert Counter(e.label for e in drawn.train) == {0: 1, 1: 1, 2: 2}
-    assert drawn.notices == ("A single picture stays in training, so nothing validates these classes: one.",)
+    assert tuple(map(str, drawn.notices)) == (
+        "A single picture stays in training, so nothing validates these classes: one.",
+    )
     assert Counter(e.label for e in split(folder(a=2, b=3), 0.99, seed=0).train) == {0: 1, 1: 1}
 
 
@@ -42,5 +45,5 @@ def test_another_class_does_not_change_the_draw() -> None:
 
 def test_a_folder_with_its_own_validation_images_keeps_them() -> None:
     train, val = (Example(Path("t"), 0),), (Example(Path("v"), 0),)
-    drawn = split(ImageFolder(Path(), ("a", "b"), train, val, ("said",)), 0.25, seed=0)
-    assert (drawn.train, drawn.val, drawn.notices) == (train, val, ("said",))
+    drawn = split(ImageFolder(Path(), ("a", "b"), train, val, (Message("said"),)), 0.25, seed=0)
+    assert (drawn.train, drawn.val, drawn.notices) == (train, val, (Message("said"),))

@@ -1,4 +1,4 @@
-"""Small files that unpack to anything: refused, or passed over, within two seconds and 300 MB."""
+"""Small files that unpack to anything: refused, or passed over, within 300 MB of memory."""
 
 import bz2
 import gzip
@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -23,23 +22,20 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
 
 IMPORT = """
-import sys, time
+import sys
 from pathlib import Path
-from core.intake.importer import create
-from core.data import stored
-from core.intake import archive
+from core.data import datasets
+from core.intake.importer import archive_members, create_dataset
 from core.errors import BadData
 from tests.conftest import result_of
 from tests.core.jobs.processes import limit_memory
 
 limit_memory(int(sys.argv[3]))
-begin = time.perf_counter()
 try:
-    made = result_of(create(Path(sys.argv[2]), "mine", "", archive.members(Path(sys.argv[1]))))
-    print(len(stored.pictures(made.folder)), "kept;", *(one.reason for one in made.skipped))
+    made = result_of(create_dataset(Path(sys.argv[2]), "mine", "", archive_members(Path(sys.argv[1])), "0" * 12))
+    print(len(datasets.read_index(made.folder)), "kept;", *(one.reason for one in made.skipped))
 except BadData as error:
     print(error)
-print(time.perf_counter() - begin)
 """
 
 
@@ -145,26 +141,22 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
-def bring_in(path: Path, shelf: Path, memory: int = 300_000_000) -> tuple[str, float]:
-    """What an import in a process of so many more bytes of memory says, and its seconds."""
+def bring_in(path: Path, shelf: Path, memory: int = 300_000_000) -> str:
+    """What an import in a process of so many more bytes of memory says. It ends: a minute would be too long."""
     command = [sys.executable, "-c", IMPORT, str(path), str(shelf), str(memory)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    said, seconds = done.stdout.strip().rsplit("\n", 1)
-    return said, float(seconds)
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize(("make", "sentence"), BOMBS.values(), ids=BOMBS)
 def test_a_bomb(make: Callable[[Path], Path], sentence: str, tmp_path: Path) -> None:
-    said, seconds = bring_in(make(tmp_path), tmp_path / "shelf")
-    assert sentence in said
-    assert seconds < 2
+    assert sentence in bring_in(make(tmp_path), tmp_path / "shelf")
 
 
 def test_large_pictures_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     # One takes 200 MB, and as much again in between.
-    said, _seconds = bring_in(four_large(tmp_path), tmp_path / "shelf", memory=600_000_000)
-    assert said.startswith("8 kept;")
+    assert bring_in(four_large(tmp_path), tmp_path / "shelf", memory=600_000_000).startswith("8 kept;")
 
 
 def test_an_honest_zip64_is_no_bomb(tmp_path: Path) -> None:
@@ -173,11 +165,9 @@ def test_an_honest_zip64_is_no_bomb(tmp_path: Path) -> None:
         for name, content in GOOD.items():
             with file.open(name, "w", force_zip64=True) as entry:
                 entry.write(content)
-    assert bring_in(path, tmp_path / "shelf")[0].startswith("4 kept;")
+    assert bring_in(path, tmp_path / "shelf").startswith("4 kept;")
 
 
-def test_the_import_of_an_ordinary_archive_takes_no_longer(tmp_path: Path) -> None:
+def test_an_ordinary_archive_needs_no_more_memory(tmp_path: Path) -> None:
     files = {f"{label}/{n}.png": picture((64, 64), seed=n) for label in "ab" for n in range(50)}
-    begin = time.monotonic()
-    assert bring_in(zipped(tmp_path / "data.zip", files), tmp_path / "shelf")[0].startswith("100 kept;")
-    assert time.monotonic() - begin < 30
+    assert bring_in(zipped(tmp_path / "data.zip", files), tmp_path / "shelf").startswith("100 kept;")

@@ -1,13 +1,14 @@
 """Archives and pictures with damage at random: what comes out is a sound data set or an error of our own.
 
-An ordinary run takes some 10 seconds. THAW_FUZZ_EXAMPLES=2000 pytest tests/core/data/test_fuzz.py tries as many of each
-kind, which takes minutes. Examples are the same in every run, and a longer run goes on from a shorter one.
+An ordinary run takes some 10 seconds. THAW_FUZZ_EXAMPLES=2000 pytest tests/core/intake/test_fuzz.py tries as many of
+each kind, which takes minutes. Examples are the same in every run, and a longer run goes on from a shorter one.
 """
 
 import contextlib
 import gzip
 import io
 import os
+import secrets
 import signal
 import struct
 import tarfile
@@ -171,7 +172,9 @@ def demand_sound(name: str, content: bytes) -> dict[str, bytes]:
         before = listing(top, shelf)
         with contextlib.chdir(shelf.parent), hanging_is_a_failure():
             try:
-                data = result_of(create_dataset(shelf, "pictures", "", importer.archive_members(file)))
+                data = result_of(
+                    create_dataset(shelf, "pictures", "", importer.archive_members(file), secrets.token_hex(8))
+                )
             except (BadData, BadImage) as error:
                 demand_text(str(error))
                 data = None
@@ -191,11 +194,11 @@ def demand_whole(shelf: Path, data: datasets.DataSet) -> dict[str, bytes]:
     kept = datasets.read_index(data.folder)
     folder = data.folder / datasets.PICTURES
     assert sorted(folder / taken.file for taken in kept) == sorted(path for path in files if folder in path.parents)
-    for text in chain(*((taken.file, taken.name, taken.label, taken.part) for taken in kept), data.notices):
+    for text in chain(*((taken.file, taken.name, taken.label, taken.split) for taken in kept), map(str, data.notices)):
         demand_text(text)
     for skipped in data.skipped:
         demand_text(skipped.name)
-        demand_text(skipped.reason)
+        demand_text(str(skipped.reason))
     for taken in kept:
         demand_silent(folder / taken.file)
     return {taken.name: (folder / taken.file).read_bytes() for taken in kept}

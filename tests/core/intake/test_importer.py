@@ -1,6 +1,9 @@
 """Data sets on the shelf: they come whole or not at all, and people's changes touch no file."""
 
 import json
+import secrets
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +15,46 @@ from core.data.scan import read_image_folder, scan
 from core.errors import BadData
 from core.intake import importer
 from core.intake.archive import Incoming, Member
-from core.intake.importer import STAGING, create_dataset, extend_dataset, sweep_staging
+from core.intake.importer import STAGING, clear_staging, create_dataset, extend_dataset
 from tests.conftest import MakeFolder, result_of
 from tests.core.intake.bad_archives import GOOD, picture, zipped
+
+ROOT = Path(__file__).parents[3]
+TOKEN = "0123456789abcdef"
+KILLED = """
+import os, sys
+from pathlib import Path
+from core.data import datasets
+from core.intake.archive import Member
+from core.intake.importer import create_dataset, extend_dataset
+from tests.core.intake.bad_archives import picture
+
+def incoming():
+    for number in range(100):
+        if number == 60:
+            os.kill(os.getpid(), 9)
+        yield Member(f"{'ab'[number % 2]}/{number}.png", lambda: picture(seed=number), 1.0)
+
+library, token, into = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+if into:
+    job = extend_dataset(datasets.read_dataset(Path(into[0])), incoming(), token)
+else:
+    job = create_dataset(library, "mine", "", incoming(), token)
+for _ in job:
+    pass
+"""
+"""Imports in a process that is killed on the way, when some pictures are written."""
+
+
+def killed_import(library: Path, *into: Path) -> None:
+    command = [sys.executable, "-c", KILLED, library, TOKEN, *into]
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+    assert ended.returncode not in (0, 1), ended.stderr
+
+
+def nothing_may_come() -> Iterator[Incoming]:
+    pytest.fail("this import was done already")
+    yield
 
 
 @pytest.fixture
@@ -26,7 +66,9 @@ def shelf(tmp_path: Path) -> Path:
 def data(shelf: Path, tmp_path: Path) -> datasets.DataSet:
     """GOOD's pictures."""
     path = zipped(tmp_path / "data.zip", GOOD)
-    return result_of(create_dataset(shelf, "Fine <b>things</b>", "my desk", importer.archive_members(path)))
+    return result_of(
+        create_dataset(shelf, "Fine <b>things</b>", "my desk", importer.archive_members(path), secrets.token_hex(8))
+    )
 
 
 def incoming(*names: str) -> Iterator[Incoming]:
@@ -56,13 +98,13 @@ def test_names_on_the_disk_are_our_own(data: datasets.DataSet) -> None:
 
 
 def test_a_second_one_of_the_same_name_is_numbered(data: datasets.DataSet, shelf: Path) -> None:
-    again = result_of(create_dataset(shelf, data.name, "", incoming("a/1.png", "b/1.png")))
+    again = result_of(create_dataset(shelf, data.name, "", incoming("a/1.png", "b/1.png"), secrets.token_hex(8)))
     assert again.name == "Fine <b>things</b> 2"
 
 
 def test_many_may_come_in_at_once_under_one_name(shelf: Path) -> None:
     def bring_in(_number: int) -> str:
-        return result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png"))).name
+        return result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png"), secrets.token_hex(8))).name
 
     with ThreadPoolExecutor(8) as threads:
         names = sorted(threads.map(bring_in, range(8)))
@@ -72,7 +114,9 @@ def test_many_may_come_in_at_once_under_one_name(shelf: Path) -> None:
 
 def test_an_import_that_is_left_leaves_nothing_behind(shelf: Path, tmp_path: Path) -> None:
     path = zipped(tmp_path / "data.zip", {f"a/{n}.png": picture(seed=n) for n in range(40)})
-    job: Generator[object, None, datasets.DataSet] = create_dataset(shelf, "mine", "", importer.archive_members(path))
+    job: Generator[object, None, datasets.DataSet] = create_dataset(
+        shelf, "mine", "", importer.archive_members(path), TOKEN
+    )
     for _ in range(5):
         next(job)
     assert list(shelf.rglob("*.png"))
@@ -94,17 +138,17 @@ def test_a_full_disk_in_mid_import_leaves_nothing_behind(
 
     monkeypatch.setattr(Path, "write_bytes", write_some)
     with pytest.raises(OSError, match="No space left"):
-        result_of(create_dataset(shelf, "mine", "", importer.archive_members(path)))
+        result_of(create_dataset(shelf, "mine", "", importer.archive_members(path), secrets.token_hex(8)))
     assert list(shelf.iterdir()) == []
 
 
 def test_pictures_are_added_to_classes_old_and_new(data: datasets.DataSet) -> None:
-    extended = result_of(extend_dataset(data, incoming("a/9.png", "cc/1.png", "cc/notes.txt")))
+    extended = result_of(extend_dataset(data, incoming("a/9.png", "cc/1.png", "cc/notes.txt"), secrets.token_hex(8)))
     folder = read_image_folder(data.folder)
     assert (folder.classes, folder.counts()) == (("a", "bb", "cc"), (3, 2, 1))
     assert [one.name for one in extended.skipped] == ["cc/notes.txt"]
     with pytest.raises(BadData, match=r"No picture in it can be used.*notes\.txt"):
-        result_of(extend_dataset(data, incoming("cc/notes.txt")))
+        result_of(extend_dataset(data, incoming("cc/notes.txt"), secrets.token_hex(8)))
     assert read_image_folder(data.folder).counts() == (3, 2, 1)
 
 
@@ -136,7 +180,7 @@ def test_a_folder_is_used_where_it_is_and_never_changed(shelf: Path, make_folder
 
 def test_a_split_of_its_own_can_be_drawn_anew(shelf: Path) -> None:
     names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in ("a", "b") for n in range(2)]
-    data = result_of(create_dataset(shelf, "mine", "", incoming(*names)))
+    data = result_of(create_dataset(shelf, "mine", "", incoming(*names), secrets.token_hex(8)))
     assert read_image_folder(data.folder).val is not None
     datasets.set_draw_split(data.folder, True)
     folder = read_image_folder(data.folder)
@@ -172,15 +216,72 @@ def test_a_damaged_record_is_said(data: datasets.DataSet, file: str, damage: str
 def test_what_a_killed_import_left_is_swept_out(shelf: Path, data: datasets.DataSet) -> None:
     (shelf / f"{STAGING}x").mkdir()
     (data.folder / f"{STAGING}x").mkdir()
-    sweep_staging(shelf, older_than=60)
+    clear_staging(shelf, lambda _token, age: age > 60)
     assert (shelf / f"{STAGING}x").exists()
-    sweep_staging(shelf, older_than=-1)
+    clear_staging(shelf, lambda _token, age: age > -1)
     assert not (shelf / f"{STAGING}x").exists()
     assert not (data.folder / f"{STAGING}x").exists()
     assert json.loads((data.folder / datasets.RECORD).read_bytes())["name"] == data.name
 
 
+def test_a_killed_import_is_done_anew_and_whole(shelf: Path) -> None:
+    killed_import(shelf)
+    assert list((shelf / f"{STAGING}{TOKEN}").rglob("*.png"))
+    other = shelf / f"{STAGING}another"
+    other.mkdir()
+    made = result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png"), TOKEN))
+    assert [one.folder for one in datasets.list_datasets(shelf)] == [made.folder]
+    assert read_image_folder(made.folder).counts() == (1, 1)
+    assert sorted(shelf.glob(f"{STAGING}*")) == [other]
+
+
+def test_an_import_that_was_done_is_not_done_again(shelf: Path) -> None:
+    made = result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png"), TOKEN))
+    assert result_of(create_dataset(shelf, "mine", "", nothing_may_come(), TOKEN)) == made
+    datasets.rename_dataset(made, "other", "")
+    assert result_of(create_dataset(shelf, "mine", "", nothing_may_come(), TOKEN)).name == "other"
+    assert len(datasets.list_datasets(shelf)) == 1
+
+
+def test_a_killed_extension_is_done_anew_and_whole(data: datasets.DataSet, shelf: Path) -> None:
+    killed_import(shelf, data.folder)
+    assert list((data.folder / f"{STAGING}{TOKEN}").rglob("*.png"))
+    assert read_image_folder(data.folder).counts() == (2, 2)
+    # Killed a little later: the pictures are in their place, and the index does not have them yet.
+    half = data.folder / datasets.PICTURES / TOKEN / "0000" / "000007.png"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(picture())
+    result_of(extend_dataset(data, incoming("a/9.png", "cc/1.png"), TOKEN))
+    folder = read_image_folder(data.folder)
+    assert (folder.classes, folder.counts()) == (("a", "bb", "cc"), (3, 2, 1))
+    assert not half.exists()
+    assert not list(data.folder.glob(f"{STAGING}*"))
+    again = result_of(extend_dataset(data, nothing_may_come(), TOKEN))
+    assert again == datasets.read_dataset(data.folder)
+    assert read_image_folder(data.folder).counts() == (3, 2, 1)
+
+
+def test_what_a_killed_import_left_is_cleared_by_its_token(shelf: Path, data: datasets.DataSet) -> None:
+    killed_import(shelf)
+    killed_import(shelf, data.folder)
+    other = data.folder / f"{STAGING}another"
+    other.mkdir()
+    before = everything_in(data.folder / datasets.PICTURES)
+    clear_staging(shelf, lambda token, _age: token == TOKEN)
+    assert list(shelf.rglob(f"{STAGING}*")) == [other]
+    assert everything_in(data.folder / datasets.PICTURES) == before
+
+
+def test_results_about_a_data_set_go_with_its_pictures(data: datasets.DataSet) -> None:
+    kept = datasets.results_folder(data.folder) / "1.json"
+    kept.parent.mkdir()
+    kept.touch()
+    datasets.delete_dataset(data, keep_record=True)
+    assert datasets.is_dataset(data.folder)
+    assert not kept.parent.exists()
+
+
 def test_a_class_of_its_own_for_every_spelling_that_is_seen(shelf: Path) -> None:
-    data = result_of(create_dataset(shelf, "mine", "", incoming("Cats/1.png", "cats/2.png")))
+    data = result_of(create_dataset(shelf, "mine", "", incoming("Cats/1.png", "cats/2.png"), secrets.token_hex(8)))
     assert set(read_image_folder(data.folder).classes) == {"Cats", "cats"}
     assert len(data.notices) == 2

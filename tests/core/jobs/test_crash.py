@@ -9,8 +9,8 @@ import pytest
 
 from core import home
 from core.events import EpochEnded
-from core.jobs.recover import LOST, TRIES
-from core.jobs.run import Run
+from core.jobs.job import Run
+from core.jobs.recover import LOST_RUN, TRIES
 from core.jobs.store import Store, open_store
 from core.recipe import Recipe
 from core.training import checkpoint
@@ -27,21 +27,21 @@ def weights(run: int) -> dict[str, bytes]:
 
 
 def losses(store: Store, run: int) -> list[list[float]]:
-    rows: list[list[float]] = store.steps(run).tolist()
+    rows: list[list[float]] = store.runs.steps(run).tolist()
     return rows
 
 
 def epochs(store: Store, run: int) -> list[tuple[object, ...]]:
-    return [(e.epoch, e.train, e.val) for _, e in store.events(run) if isinstance(e, EpochEnded)]
+    return [(e.epoch, e.train, e.val) for _, e in store.runs.events(run) if isinstance(e, EpochEnded)]
 
 
 def finished(store: Store, thaw_home: Path, recipe: Recipe, kills: list[float]) -> Run:
     """A run that is killed so many seconds after each start, until none are left."""
-    run = store.queue(recipe)
+    run = store.runs.queue(recipe)
     for seconds in kills:
         work_for(thaw_home, seconds)
     assert work_for(thaw_home, 120)
-    return store.run(run)
+    return store.runs.get(run)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_run_whose_worker_is_killed_ends_as_if_nothing_had_been(
         kills = [draw.uniform(0.0, span) for _ in range(min(TRIES, CRASHES - crashes))]
         crashes += len(kills)
         run = finished(store, thaw_home, recipe, kills)
-        assert (run.status, run.message) == ("finished", None), kills
+        assert (run.status, run.job.message) == ("finished", None), kills
         assert losses(store, run.id) == losses(store, whole.id), kills
         assert epochs(store, run.id) == epochs(store, whole.id), kills
         assert weights(run.id) == weights(whole.id), kills
@@ -75,19 +75,19 @@ def test_a_run_that_loses_every_worker_fails_and_the_next_one_has_its_turn(
     store: Store, thaw_home: Path, make_folder: MakeFolder
 ) -> None:
     data = make_folder(a=10, b=10)
-    deadly = store.queue(small_recipe(data, epochs=5000))
+    deadly = store.runs.queue(small_recipe(data, epochs=5000))
     for _ in range(TRIES + 1):
-        seen = len(store.steps(deadly))
+        seen = len(store.runs.steps(deadly))
         process = start(thaw_home)
-        while len(store.steps(deadly)) <= seen:
+        while len(store.runs.steps(deadly)) <= seen:
             assert process.is_alive()
             process.join(0.05)
         process.kill()
         process.join()
-    assert store.run(deadly).losses == TRIES
-    last = store.queue(small_recipe(data, epochs=1))
+    assert store.runs.get(deadly).job.losses == TRIES
+    last = store.runs.queue(small_recipe(data, epochs=1))
     assert work_for(thaw_home, 60)
-    failed = store.run(deadly)
-    assert (failed.status, failed.message) == ("failed", LOST)
-    assert store.run(last).status == "finished"
-    assert len(store.steps(deadly)) > 0
+    failed = store.runs.get(deadly)
+    assert (failed.status, failed.job.message) == ("failed", LOST_RUN)
+    assert store.runs.get(last).status == "finished"
+    assert len(store.runs.steps(deadly)) > 0

@@ -15,13 +15,15 @@ import pytest
 from core import home
 from core.errors import JobFailed
 from core.events import EpochEnded, FeaturesReady, Notice, RunFinished, RunStarted, RunStopped, StepEnded
-from core.jobs.drive import execute
-from core.jobs.launch import ensure_workers, process_id
-from core.jobs.recover import AGAIN, requeue_lost_runs
-from core.jobs.run import Run
-from core.jobs.store import Store, open_store
+from core.jobs.drive import drive
+from core.jobs.job import Run
+from core.jobs.launch import ensure_training
+from core.jobs.process import process_id
+from core.jobs.recover import AGAIN, requeue_lost
+from core.jobs.store import Store, open_store, store_at
 from core.recipe import read_toml
 from tests.conftest import MakeFolder, small_recipe
+from tests.core.jobs.by_number import beat, claim
 
 
 @pytest.fixture
@@ -30,29 +32,29 @@ def store() -> Store:
 
 
 def claimed(store: Store, data: Path, **settings: Any) -> Run:
-    return store.start(small_recipe(data, **settings), process_id())
+    return store.runs.start(small_recipe(data, **settings), process_id())
 
 
 def wait_until_ended(store: Store, run: int, seconds: float = 60) -> Run:
     """Polls the store, as the dashboard does."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not (row := store.run(run)).live:
+        if not (row := store.runs.get(run)).live:
             return row
         psutil.wait_procs(psutil.Process().children(), timeout=0.1)
-    raise AssertionError(f"run {run} is still {store.run(run).status}")
+    raise AssertionError(f"run {run} is still {store.runs.get(run).status}")
 
 
 def test_a_finished_run_is_all_in_the_store(store: Store, make_folder: MakeFolder) -> None:
     run = claimed(store, make_folder(a=8, b=8))
-    happened = list(execute(store, run))
-    ended = store.run(run.id)
-    assert (ended.status, ended.message, ended.progress) == ("finished", None, None)
+    happened = list(drive(store, run.job))
+    ended = store.runs.get(run.id)
+    assert (ended.status, ended.job.message, ended.job.progress) == ("finished", None, None)
     said = [event for event in happened if isinstance(event, StepEnded)]
-    kept_steps = store.steps(run.id)
+    kept_steps = store.runs.steps(run.id)
     assert kept_steps[:, 0].tolist() == [event.step for event in said]
     assert kept_steps[:, 3].tolist() == [event.metrics.loss for event in said]
-    kept = [event for _, event in store.events(run.id)]
+    kept = [event for _, event in store.runs.events(run.id)]
     assert [type(event) for event in kept[:2]] == [FeaturesReady, RunStarted]
     assert isinstance(kept[-1], RunFinished)
     assert [e for e in kept if isinstance(e, EpochEnded)] == [e for e in happened if isinstance(e, EpochEnded)]
@@ -63,12 +65,12 @@ def test_a_finished_run_is_all_in_the_store(store: Store, make_folder: MakeFolde
 def test_a_stop_request_ends_the_run_and_keeps_its_weights(store: Store, make_folder: MakeFolder) -> None:
     run = claimed(store, make_folder(a=8, b=8), epochs=500)
     happened = []
-    for event in execute(store, run):
+    for event in drive(store, run.job):
         happened.append(event)
         if isinstance(event, StepEnded) and event.step == 1:
-            store.request_stop(run.id)
+            store.runs.request_stop(run.id)
     assert isinstance(happened[-1], RunStopped)
-    assert store.run(run.id).status == "stopped"
+    assert store.runs.get(run.id).status == "stopped"
     assert home.weights_file(run.id).is_file()
 
 
@@ -77,21 +79,21 @@ def test_a_failure_leaves_a_sentence_and_apart_a_traceback(store: Store, make_fo
     run = claimed(store, data)
     (data / "a" / "3.png").write_bytes(b"")
     with pytest.raises(JobFailed, match=r"3\.png is not a picture"):
-        list(execute(store, run))
-    ended = store.run(run.id)
+        list(drive(store, run.job))
+    ended = store.runs.get(run.id)
     assert ended.status == "failed"
-    assert ended.message is not None
-    assert ended.message.endswith("remove it, or save it again as JPEG or PNG.")
-    assert "Traceback" not in ended.message
-    assert ended.traceback is not None
-    assert "BadImage" in ended.traceback
+    assert ended.job.message is not None
+    assert str(ended.job.message).endswith("remove it, or save it again as JPEG or PNG.")
+    assert "Traceback" not in str(ended.job.message)
+    assert ended.job.traceback is not None
+    assert "BadImage" in ended.job.traceback
 
 
 def test_a_diverged_run_says_so(store: Store, make_folder: MakeFolder) -> None:
     run = claimed(store, make_folder(a=8, b=8), trainable="all", optimizer={"lr": 1e30})
     with pytest.raises(JobFailed, match="Training diverged"):
-        list(execute(store, run))
-    assert store.run(run.id).status == "failed"
+        list(drive(store, run.job))
+    assert store.runs.get(run.id).status == "failed"
     assert home.weights_file(run.id).is_file()
 
 
@@ -100,74 +102,74 @@ def test_a_folder_that_went_away_is_a_failure_with_its_name(store: Store, make_f
     run = claimed(store, data)
     data.rename(data.with_name("elsewhere"))
     with pytest.raises(JobFailed, match="pictures is not a folder"):
-        list(execute(store, run))
-    assert store.run(run.id).status == "failed"
+        list(drive(store, run.job))
+    assert store.runs.get(run.id).status == "failed"
 
 
 def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFolder) -> None:
     data = make_folder(a=6, b=6)
-    good = store.queue(small_recipe(data, epochs=1))
-    bad = store.queue(small_recipe(data.with_name("missing"), epochs=1))
-    last = store.queue(small_recipe(data, epochs=1))
-    ensure_workers()
+    good = store.runs.queue(small_recipe(data, epochs=1))
+    bad = store.runs.queue(small_recipe(data.with_name("missing"), epochs=1))
+    last = store.runs.queue(small_recipe(data, epochs=1))
+    ensure_training()
     assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
     log = (home.thaw_home() / "worker.log").read_text(encoding="utf-8")
     assert f"run {last}: run_finished" in log
 
 
 def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
-    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
-    ensure_workers()
+    run = store.runs.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
+    ensure_training()
     deadline = time.monotonic() + 60
-    while not len(store.steps(run)) and time.monotonic() < deadline:
+    while not len(store.runs.steps(run)) and time.monotonic() < deadline:
         psutil.wait_procs(psutil.Process().children(), timeout=0.1)
-    worker = store.run(run).worker
+    worker = store.runs.get(run).job.worker
     assert worker is not None
     pid = int(worker.split("/")[1])
-    assert requeue_lost_runs(store) == []
+    assert requeue_lost(store) == []
     psutil.Process(pid).kill()
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
-    (line,) = requeue_lost_runs(store)
+    (line,) = requeue_lost(store)
     assert f"run {run}: its worker {worker} is gone; taken up again, 1 of 3 times" in line
-    assert (store.run(run).status, store.run(run).losses) == ("queued", 1)
-    assert Notice(AGAIN) in [event for _, event in store.events(run)]
+    assert (store.runs.get(run).status, store.runs.get(run).job.losses) == ("queued", 1)
+    assert Notice(AGAIN) in [event for _, event in store.runs.events(run)]
 
 
 def test_an_old_process_with_the_same_number_is_not_the_worker_unless_it_is_heard(
     store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = store.queue(small_recipe(make_folder(a=2, b=2)))
+    run = store.runs.queue(small_recipe(make_folder(a=2, b=2)))
     host, pid, _started = process_id().rsplit("/", 2)
     worker = f"{host}/{pid}/1"
-    store.claim(worker)
-    assert requeue_lost_runs(store) == []  # A clock that was set looks the same at first.
+    claim(store, worker)
+    assert requeue_lost(store) == []  # A clock that was set looks the same at first.
     monkeypatch.setattr("core.jobs.recover.SILENCE", 0.0)
-    store.beat(run, worker)
-    assert requeue_lost_runs(store) == []
-    assert len(requeue_lost_runs(store)) == 1
-    assert store.run(run).status == "queued"
+    beat(store, run, worker)
+    assert requeue_lost(store) == []
+    assert len(requeue_lost(store)) == 1
+    assert store.runs.get(run).status == "queued"
 
 
 def test_a_silent_worker_on_another_machine_is_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = store.queue(small_recipe(Path("pictures")))
-    store.claim("elsewhere/1/1")
-    assert requeue_lost_runs(store) == []
+    run = store.runs.queue(small_recipe(Path("pictures")))
+    claim(store, "elsewhere/1/1")
+    assert requeue_lost(store) == []
     monkeypatch.setattr("core.jobs.recover.SILENCE", 0.0)
-    store.beat(run, "elsewhere/1/1")
-    assert requeue_lost_runs(store) == []
-    assert len(requeue_lost_runs(store)) == 1
-    assert store.run(run).status == "queued"
+    beat(store, run, "elsewhere/1/1")
+    assert requeue_lost(store) == []
+    assert len(requeue_lost(store)) == 1
+    assert store.runs.get(run).status == "queued"
 
 
 @pytest.mark.parametrize(("wish", "status"), [("stop", "stopped"), ("pause", "paused")])
 def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -> None:
-    run = store.queue(small_recipe(Path("pictures")))
+    run = store.runs.queue(small_recipe(Path("pictures")))
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    store.claim(f"{platform.node()}/{gone.pid}/1")
-    getattr(store, f"request_{wish}")(run)
-    requeue_lost_runs(store)
-    assert store.run(run).status == status
+    claim(store, f"{platform.node()}/{gone.pid}/1")
+    getattr(store.runs, f"request_{wish}")(run)
+    requeue_lost(store)
+    assert store.runs.get(run).status == status
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
@@ -185,7 +187,7 @@ def test_ctrl_c_stops_the_command_line_after_the_batch(store: Store, make_folder
         *_, last = lines
     assert process.returncode == 0
     assert '"event": "run_stopped"' in last
-    assert store.runs()[0].status == "stopped"
+    assert store.runs.all()[0].status == "stopped"
 
 
 def test_a_worker_waits_for_the_next_run_with_torch_loaded(
@@ -193,16 +195,16 @@ def test_a_worker_waits_for_the_next_run_with_torch_loaded(
 ) -> None:
     monkeypatch.setenv("THAW_WORKER_IDLE", "60")
     recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
-    first = store.queue(recipe)
-    ensure_workers()
-    worker = wait_until_ended(store, first).worker
+    first = store.runs.queue(recipe)
+    ensure_training()
+    worker = wait_until_ended(store, first).job.worker
     assert worker is not None
     process = psutil.Process(int(worker.split("/")[1]))
-    ensure_workers()
+    ensure_training()
     begin = time.monotonic()
-    second = store.queue(recipe)
+    second = store.runs.queue(recipe)
     ended = wait_until_ended(store, second)
-    assert (ended.status, ended.worker) == ("finished", worker)
+    assert (ended.status, ended.job.worker) == ("finished", worker)
     assert time.monotonic() - begin < 3
     process.terminate()
     psutil.wait_procs([process], timeout=10)
@@ -210,48 +212,48 @@ def test_a_worker_waits_for_the_next_run_with_torch_loaded(
 
 def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder) -> None:
     recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
-    queued = [store.queue(recipe) for _ in range(4)]
+    queued = [store.runs.queue(recipe) for _ in range(4)]
     for _ in range(3):
-        ensure_workers()
-    assert len({wait_until_ended(store, run).worker for run in queued}) == 1
+        ensure_training()
+    assert len({wait_until_ended(store, run).job.worker for run in queued}) == 1
 
 
 def test_a_run_goes_on_only_where_its_checkpoint_is(store: Store, make_folder: MakeFolder) -> None:
-    run = store.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
-    assert store.waiting("another home") == [run]
-    first = store.claim(process_id(), home.installation_id())
+    run = store.runs.queue(small_recipe(make_folder(a=8, b=8), epochs=1))
+    assert store.runs.waiting("another home") == [run]
+    first = claim(store, process_id(), home.installation_id())
     assert first is not None
-    list(execute(store, first))
-    store.resume(run, epochs=2)
-    assert store.claim("elsewhere/1/1", "another home") is None
-    assert (store.waiting("another home"), store.waiting(home.installation_id())) == ([], [run])
-    store.request_stop(run)
-    store.delete([run])
-    assert store.purge(-1, "another home") == []
-    assert store.purge(-1, home.installation_id()) == [run]
+    list(drive(store, first.job))
+    store.runs.resume(run, epochs=2)
+    assert claim(store, "elsewhere/1/1", "another home") is None
+    assert (store.runs.waiting("another home"), store.runs.waiting(home.installation_id())) == ([], [run])
+    store.runs.request_stop(run)
+    store.runs.delete([run])
+    assert store.runs.purge(-1, "another home") == []
+    assert store.runs.purge(-1, home.installation_id()) == [run]
 
 
 def test_a_stop_while_a_run_prepares_to_go_on_keeps_what_is_known_of_it(store: Store, make_folder: MakeFolder) -> None:
     recipe = small_recipe(make_folder(a=8, b=8), epochs=2)
-    first = store.start(recipe, process_id())
-    list(execute(store, first))
-    before = store.run(first.id)
-    store.resume(first.id, epochs=4)
-    again = store.claim(process_id(), home.installation_id())
+    first = store.runs.start(recipe, process_id())
+    list(drive(store, first.job))
+    before = store.runs.get(first.id)
+    store.runs.resume(first.id, epochs=4)
+    again = claim(store, process_id(), home.installation_id())
     assert again is not None
-    store.request_stop(again.id)
-    list(execute(store, again))
-    after = store.run(first.id)
+    store.runs.request_stop(again.id)
+    list(drive(store, again.job))
+    after = store.runs.get(first.id)
     assert (after.status, after.best_epoch, after.best_accuracy) == ("stopped", before.best_epoch, before.best_accuracy)
-    assert after.seconds is not None
-    assert before.seconds is not None
-    assert after.seconds >= before.seconds
+    assert after.job.seconds is not None
+    assert before.job.seconds is not None
+    assert after.job.seconds >= before.job.seconds
 
 
 def test_files_of_another_database_are_not_resumed_from(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:
     recipe = small_recipe(make_folder(a=8, b=8))
-    list(execute(store, store.start(recipe, process_id())))
-    other = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    run = other.start(recipe, process_id())
-    list(execute(other, run))
-    assert len(other.steps(run.id)) == len(store.steps(run.id)) > 0
+    list(drive(store, store.runs.start(recipe, process_id()).job))
+    other = store_at(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    run = other.runs.start(recipe, process_id())
+    list(drive(other, run.job))
+    assert len(other.runs.steps(run.id)) == len(store.runs.steps(run.id)) > 0

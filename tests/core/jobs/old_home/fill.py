@@ -52,7 +52,7 @@ def fill() -> dict[str, Any]:
 
     store = Store(home.database_url())
     train(store, FINISHED | {"data": str(data.folder)})
-    store.label(
+    store.runs.annotate(
         1, name="Squares – {first} try", note="Two lines,\n100 % plain.", tags=("shapes", "Übung"), starred=True
     )
     train(store, PAUSED, pause_at=PAUSE_AT)
@@ -60,11 +60,11 @@ def fill() -> dict[str, Any]:
     train(store, DELETED | {"epochs": 1})
     told = {str(run): about_run(store, run) for run in (1, 2, 3)}
 
-    store.delete([4])
-    forgotten = store.purge(0, home.identity())
+    store.runs.delete([4])
+    forgotten = store.runs.purge(0, home.identity())
     assert forgotten == [4]
     home.remove_run(4)
-    store.delete([3])
+    store.runs.delete([3])
     store.close()
     told["3"]["deleted"] = True
     return {"runs": told, "data_set": about_data_set(), **about_tables()}
@@ -102,19 +102,19 @@ def zipped_shapes() -> bytes:
 
 def train(store: Store, settings: dict[str, Any], pause_at: int | None = None) -> None:
     """Queue a run and carry it out, as the old worker does; `pause_at` is the last step before a pause."""
-    store.queue(parse(settings))
-    run = store.claim(identity(), home.identity())
+    store.runs.queue(parse(settings))
+    run = store.jobs.claim(identity(), home.identity())
     assert run is not None
     for event in execute.execute(store, run):
         if isinstance(event, StepEnded) and event.step == pause_at:
-            store.request_pause(run.id)
+            store.runs.request_pause(run.id)
 
 
 def about_run(store: Store, number: int) -> dict[str, Any]:
     """What the old code reads of a run."""
-    run = store.run(number)
-    said = [event for _, event in store.events(number)]
-    steps = store.steps(number)
+    run = store.runs.get(number)
+    said = [event for _, event in store.runs.events(number)]
+    steps = store.runs.steps(number)
     return {
         "status": run.status,
         "recipe": to_settings(run.recipe),

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from core import events
 from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded
-from core.jobs.run import STEP_COLUMNS
-from core.jobs.tables import events as _events
-from core.jobs.tables import runs as _runs
-from core.jobs.tables import steps as _steps
+from core.jobs.job import STEP_COLUMNS
+from core.jobs.store.tables import events as _events
+from core.jobs.store.tables import runs as _runs
+from core.jobs.store.tables import steps as _steps
 
 _PASSING = (StepEnded, Progress, Checkpointing)
 """Events without a row among the events: steps have a table of their own, the others are soon of no interest."""

@@ -1,4 +1,4 @@
-"""`python -m core backbones`: what there is to start from."""
+"""`python -m core backbones` and `settings`: what there is to start from, and what the environment can set."""
 
 import argparse
 import dataclasses
@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from core.backbones import catalogue, pretrained
+from core.settings import described
 
 if TYPE_CHECKING:
     from core.cli.commands import Commands
 
 
 def add_to(commands: "Commands") -> None:
-    """Declare the command."""
+    """Declare the commands."""
     command = commands.add_parser("backbones", help="list the backbones and their blocks")
     command.add_argument("--json", action="store_true", help="print one object per backbone and line")
-    command.set_defaults(command=run)
+    command.set_defaults(command=list_backbones)
+    command = commands.add_parser("settings", help="list the settings from the environment, with their values now")
+    command.add_argument("--json", action="store_true", help="print one object per setting and line")
+    command.set_defaults(command=list_settings)
 
 
-def run(options: argparse.Namespace) -> None:
+def list_backbones(options: argparse.Namespace) -> None:
     """Print the catalogue."""
     backbones = [catalogue.get(name) for name in catalogue.names()]
     if options.json:
@@ -40,4 +45,16 @@ def run(options: argparse.Namespace) -> None:
             pretrained.weights_state(backbone),
             " ".join(block.name for block in backbone.blocks),
         )
+    Console().print(table)
+
+
+def list_settings(options: argparse.Namespace) -> None:
+    """Print every setting. Raises BadSettings when one of them is wrong."""
+    if options.json:
+        for setting in described():
+            print(json.dumps(dataclasses.asdict(setting)))
+        return
+    table = Table(Column("setting", no_wrap=True), "now", "default", "what it is")
+    for setting in described():
+        table.add_row(setting.variable, Text(setting.value), Text(setting.default), setting.about)
     Console().print(table)

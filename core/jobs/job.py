@@ -1,0 +1,101 @@
+"""Jobs as the store knows them, and runs: the face of a job that trains, with a number, a history and annotations."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+from core.events import Progress
+from core.messages import Message
+from core.recipe import Recipe
+
+Lane = Literal["training", "light"]
+Status = Literal["queued", "running", "paused", "finished", "failed", "stopped"]
+LIVE: frozenset[Status] = frozenset({"queued", "running"})
+Request = Literal["stop", "pause"]
+Wish = Literal["pause", "stop", "resume"]
+ALLOWED: dict[Wish, frozenset[Status]] = {
+    "pause": frozenset({"queued", "running"}),
+    "stop": frozenset({"queued", "running", "paused"}),
+    "resume": frozenset({"paused", "stopped", "failed", "finished"}),
+}
+"""In which states a person can ask for what."""
+ENDINGS: dict[Request, Status] = {"stop": "stopped", "pause": "paused"}
+"""The status of a job once the request is granted."""
+STEP_COLUMNS = ("step", "epoch", "lr", "loss", "cross_entropy", "l1", "l2", "accuracy")
+"""What is kept of a step."""
+
+
+class Annotations(TypedDict, total=False):
+    """What people write on a run."""
+
+    name: str
+    note: str
+    tags: tuple[str, ...]
+    starred: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of background work. `id` is random; nobody sees it.
+
+    `arguments` are plain values, which `core.jobs.kinds` checks. `created` is UTC. `worker` is the process that claimed
+    the job last, `heartbeat` when it last said that it is at work, in seconds since 1970. `losses` is the number of
+    workers that died during this job. `home` is the THAW_HOME that may work on it; None lets any. `about` is the data
+    set or run that the result belongs to (`core.jobs.results`). `message` says why the job failed.
+    """
+
+    id: str
+    kind: str
+    lane: Lane
+    arguments: Mapping[str, Any]
+    status: Status
+    created: dt.datetime
+    home: str | None
+    worker: str | None
+    heartbeat: float | None
+    losses: int
+    stop_requested: bool
+    pause_requested: bool
+    progress: Progress | None
+    seconds: float | None
+    message: Message | None
+    traceback: str | None
+    result: Mapping[str, Any] | None
+    about: str | None
+    parent: str | None
+
+    @property
+    def live(self) -> bool:
+        """Whether more comes without anybody asking for it."""
+        return self.status in LIVE
+
+    @property
+    def request(self) -> Request | None:
+        """What somebody wants of the worker of this job."""
+        return "stop" if self.stop_requested else "pause" if self.pause_requested else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that trains `recipe`. `best_accuracy` is the best epoch's on the validation images, 0…1."""
+
+    id: int
+    job: Job
+    recipe: Recipe
+    best_epoch: int | None
+    best_accuracy: float | None
+    name: str
+    note: str
+    tags: tuple[str, ...]
+    starred: bool
+
+    @property
+    def status(self) -> Status:
+        """Its job's."""
+        return self.job.status
+
+    @property
+    def live(self) -> bool:
+        """Whether more comes without anybody asking for it."""
+        return self.job.live

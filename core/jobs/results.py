@@ -1,0 +1,99 @@
+"""What light jobs return: kept with the data set or run that it is about, and deleted with it."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from core import files, home
+from core.data import datasets
+from core.errors import BadData
+from core.jobs.job import Job
+from core.jobs.kinds import delete_upload
+from core.jobs.store import Store
+
+KEPT = 40
+"""Results that are kept of one data set or run; the oldest go first."""
+ROW = 10_000
+"""Characters of a result above which it is a file and no part of the job's row."""
+FILE = "result.json"
+
+
+def folder_of(about: str | None, job: str) -> Path:
+    """The folder for files that a job returns. A data set of Thaw's and a run have their results inside their own."""
+    kind, _, name = (about or "").partition(":")
+    if kind == "run":
+        above = home.run_folder(int(name)) / "results"
+    elif kind == "data" and datasets.is_dataset(Path(name)):
+        above = datasets.results_folder(Path(name))
+    else:
+        above = home.results_folder() / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return above / job
+
+
+def keep(about: str | None, folder: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What goes into the job's row: the result, or the name of the file in `folder` that has it.
+
+    Raises BadData when what it is about was deleted meanwhile, OSError when the disk is full.
+    """
+    kind, _, name = (about or "").partition(":")
+    if kind == "data" and _is_deleted(Path(name)):
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # Where the whole folder was deleted, this job has made it anew.
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
+        raise BadData("The pictures were deleted meanwhile; choose others.")
+    if len(json.dumps(result)) <= ROW:
+        return result
+    files.write_json(folder / FILE, result)
+    return {"file": str(folder / FILE)}
+
+
+def _is_deleted(data: Path) -> bool:
+    """Whether pictures are gone; of a data set that runs name, the record stays."""
+    if data.parent != home.data_folder():
+        return not data.exists()
+    return not datasets.is_dataset(data) or datasets.read_dataset(data).deleted is not None
+
+
+def read(job: Job) -> Mapping[str, Any] | None:
+    """What a finished job returned; None where its files are gone or damaged."""
+    if job.result is None or "file" not in job.result:
+        return job.result
+    try:
+        result: Mapping[str, Any] = files.read_json(Path(job.result["file"]))
+    except (OSError, ValueError):
+        return None
+    return result
+
+
+def forget(store: Store, job: Job) -> None:
+    """Delete an ended job with its files."""
+    shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
+    store.jobs.forget([job.id])
+
+
+def discard(job: Job) -> None:
+    """Delete what a job has left that ended without a result: files of its result, and its upload."""
+    shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
+    delete_upload(job)
+
+
+def prune(store: Store, about: str | None) -> None:
+    """Keep the KEPT newest results about a data set or run."""
+    for old in store.jobs.ended(about)[KEPT:]:
+        forget(store, old)
+
+
+def delete_dataset(store: Store, data: datasets.DataSet, keep_record: bool) -> None:
+    """Delete a data set with all results about it; with `keep_record`, its name and source stay for its runs."""
+    about = f"data:{data.folder}"
+    for job in store.jobs.live():
+        if job.about == about:
+            store.jobs.request_stop(job.id)
+    for job in store.jobs.ended(about):
+        forget(store, job)
+    datasets.delete_dataset(data, keep_record)

@@ -1,0 +1,215 @@
+"""Runs: jobs that train, under numbers of their own, with what they have said and what people write on them.
+
+Writers are the dashboard and the command line (queue a run, annotate it, delete it) and the worker that has claimed a
+run (its events). Readers ask for what came since the last row they have seen.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Unpack
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from core import events
+from core.errors import NotNow, UnknownRun
+from core.events import Event
+from core.jobs.job import ALLOWED, LIVE, STEP_COLUMNS, Annotations, Job, Request, Run, Status
+from core.jobs.store.database import Database
+from core.jobs.store.event_log import write_events
+from core.jobs.store.queue import FRONT, WAITING, Queue, add_job, last_place, note_progress, now, of_home, to_job
+from core.jobs.store.tables import events as _events
+from core.jobs.store.tables import jobs as _jobs
+from core.jobs.store.tables import runs as _runs
+from core.jobs.store.tables import steps as _steps
+from core.recipe import Recipe, parse, to_settings
+
+TRAIN = "train"
+"""The kind of job that a run is the face of."""
+_OWN = [column.label(f"run_{column.name}") for column in _runs.c]
+_JOINED = sa.select(*_jobs.c, *_OWN).select_from(_runs.join(_jobs, _runs.c.job == _jobs.c.id))
+_THERE = _runs.c.deleted.is_(None)
+
+
+class Runs:
+    """The runs of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs = Queue(database)
+
+    # Into the queue, and what happens then.
+
+    def queue(self, recipe: Recipe) -> int:
+        """Add a run at the end of the queue; returns its number."""
+        return self._insert(recipe, {"status": "queued"})
+
+    def start(self, recipe: Recipe, worker: str) -> Run:
+        """Add a run that `worker` carries out itself; it never is in the queue, where another might take it."""
+        return self.get(self._insert(recipe, {"status": "running", "worker": worker, "heartbeat": time.time()}))
+
+    def _insert(self, recipe: Recipe, state: dict[str, Any]) -> int:
+        values = {"kind": TRAIN, "lane": "training", "arguments": to_settings(recipe), **state}
+        with self._database.transaction() as connection:
+            job = add_job(connection, values)
+            return int(connection.execute(sa.insert(_runs).values(job=job.id).returning(_runs.c.id)).scalar_one())
+
+    def append(self, run: int, happened: Sequence[Event], worker: str | None = None) -> Request | None:
+        """Write down what happened, in one transaction; returns what somebody wants of the run by now.
+
+        Raises TakenOver, and writes nothing, when `worker` is given and no longer has the run.
+        """
+        with self._database.transaction() as connection:
+            wanted = note_progress(connection, _job_of(connection, run), happened, worker)
+            write_events(connection, run, happened)
+        return wanted
+
+    # What people ask for.
+
+    def request_stop(self, run: int) -> None:
+        """Ask the worker of a run to stop; a run that nobody works on is stopped at once. Raises UnknownRun."""
+        self._jobs.request_stop(self._job(run))
+
+    def request_pause(self, run: int) -> None:
+        """Ask the worker of a run to lay it aside; a run that waits is laid aside at once. Raises UnknownRun."""
+        self._jobs.request_pause(self._job(run))
+
+    def _job(self, run: int) -> str:
+        with self._database.transaction() as connection:
+            return _job_of(connection, run)
+
+    def resume(self, run: int, epochs: int | None = None) -> None:
+        """Put a run that is not live at the end of the queue again, to go on from where it was.
+
+        A finished one goes on with more `epochs` in all. Raises UnknownRun, or NotNow when there is nothing to go on.
+        """
+        known = self.get(run)
+        epochs = known.recipe.epochs if epochs is None else epochs
+        if known.status not in ALLOWED["resume"]:
+            raise NotNow("Run {run} is {status}; there is nothing to resume.", run=run, status=known.status)
+        if epochs < known.recipe.epochs or (known.status == "finished" and epochs == known.recipe.epochs):
+            raise NotNow(
+                "Run {run} has {epochs} epochs and is {status}; to go on, give it more of them.",
+                run=run,
+                epochs=known.recipe.epochs,
+                status=known.status,
+            )
+        recipe = parse(to_settings(known.recipe) | {"epochs": epochs})
+        fresh = {"stop_requested": False, "pause_requested": False, "message": None, "traceback": None, "losses": 0}
+        this = sa.update(_jobs).where(_jobs.c.id == known.job.id, _jobs.c.status == known.status)
+        with self._database.transaction() as connection:
+            connection.execute(this.values(status="queued", place=last_place(), arguments=to_settings(recipe), **fresh))
+
+    def waiting(self, home: str | None = None) -> list[int]:
+        """The numbers of the queued runs, the next one first; with a `home`, those that its workers may have."""
+        mine = sa.true() if home is None else of_home(home)
+        query = sa.select(_runs.c.id).join(_jobs, _runs.c.job == _jobs.c.id).where(WAITING, _THERE, mine)
+        with self._database.transaction() as connection:
+            return list(connection.execute(query.order_by(*FRONT)).scalars())
+
+    def move(self, run: int, to: int) -> None:
+        """Give a queued run the place `to` (from 0) in the queue; of a run that no longer waits, nothing."""
+        order = [other for other in self.waiting() if other != run]
+        order.insert(to, run)
+        with self._database.transaction() as connection:
+            for place, number in enumerate(order):
+                job = sa.select(_runs.c.job).where(_runs.c.id == number).scalar_subquery()
+                connection.execute(sa.update(_jobs).where(_jobs.c.id == job, WAITING).values(place=place))
+
+    def annotate(self, run: int, **annotations: Unpack[Annotations]) -> None:
+        """Change the annotations that are given."""
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in annotations.items()}
+        with self._database.transaction() as connection:
+            connection.execute(sa.update(_runs).where(_runs.c.id == run).values(**values))
+
+    def delete(self, runs: Sequence[int]) -> None:
+        """Take runs that are not live out of all lists; `undelete` brings them back, `purge` forgets them."""
+        ended = sa.select(_jobs.c.id).where(_jobs.c.status.not_in(LIVE))
+        with self._database.transaction() as connection:
+            these = sa.update(_runs).where(_runs.c.id.in_(runs), _runs.c.job.in_(ended))
+            connection.execute(these.values(deleted=now()))
+
+    def undelete(self, runs: Sequence[int]) -> None:
+        """Bring deleted runs back."""
+        with self._database.transaction() as connection:
+            connection.execute(sa.update(_runs).where(_runs.c.id.in_(runs)).values(deleted=None))
+
+    def purge(self, seconds: float, home: str | None = None) -> list[int]:
+        """Forget what was deleted more than so many seconds ago, but for runs that are bound to another THAW_HOME.
+
+        Returns the numbers of the forgotten runs, for their files to be deleted.
+        """
+        before = now() - dt.timedelta(seconds=seconds)
+        query = sa.select(_runs.c.id, _runs.c.job).join(_jobs, _runs.c.job == _jobs.c.id)
+        with self._database.transaction() as connection:
+            gone = connection.execute(query.where(_runs.c.deleted < before, of_home(home))).all()
+            numbers, jobs = [row.id for row in gone], [row.job for row in gone]
+            for column, keys in ((_steps.c.run, numbers), (_events.c.run, numbers), (_runs.c.id, numbers)):
+                connection.execute(sa.delete(column.table).where(column.in_(keys)))
+            results = _jobs.c.about.in_([f"run:{number}" for number in numbers])
+            connection.execute(sa.delete(_jobs).where(sa.or_(_jobs.c.id.in_(jobs), results)))
+        return numbers
+
+    # What readers want.
+
+    def get(self, run: int) -> Run:
+        """The run of that number. Raises UnknownRun."""
+        row = None
+        if run < 2**31:  # Beyond it, a number from an address bar fits into no database's integer.
+            with self._database.transaction() as connection:
+                row = connection.execute(_JOINED.where(_runs.c.id == run, _THERE)).mappings().one_or_none()
+        if row is None:
+            raise UnknownRun("There is no run {run}; the list of runs shows which there are.", run=run)
+        return _run(row)
+
+    def of_job(self, job: Job) -> Run:
+        """The run that a job is of. Raises UnknownRun when it was deleted meanwhile."""
+        with self._database.transaction() as connection:
+            row = connection.execute(_JOINED.where(_runs.c.job == job.id)).mappings().one_or_none()
+        if row is None:
+            raise UnknownRun("There is no run of this job any more.")
+        return _run(row)
+
+    def all(self, status: Status | None = None) -> list[Run]:
+        """All runs, or those of one status, the newest first."""
+        query = _JOINED.where(_THERE).order_by(_runs.c.id.desc())
+        if status:
+            query = query.where(_jobs.c.status == status)
+        with self._database.transaction() as connection:
+            return [_run(row) for row in connection.execute(query).mappings()]
+
+    def events(self, run: int, after: int = 0) -> list[tuple[int, Event]]:
+        """Row number and event of all but steps and progress, those with a row number above `after`."""
+        query = sa.select(_events).where(_events.c.run == run, _events.c.id > after).order_by(_events.c.id)
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [(row["id"], events.from_dict(row["name"], row["values"])) for row in rows]
+
+    def steps(self, run: int, after: int = 0) -> NDArray[np.float64]:
+        """The steps of a run in order, those numbered above `after`: an array (steps, columns of STEP_COLUMNS).
+
+        Numbers and not events, because a run may have a hundred thousand steps.
+        """
+        columns = [_steps.c[name] for name in STEP_COLUMNS]
+        query = sa.select(*columns).where(_steps.c.run == run, _steps.c.step > after).order_by(_steps.c.step)
+        with self._database.transaction() as connection:
+            cursor = connection.execute(query).cursor
+            assert cursor is not None
+            rows = cursor.fetchall()  # SQLAlchemy's own rows would take as long again.
+        values = np.fromiter(chain.from_iterable(rows), np.float64, count=len(rows) * len(STEP_COLUMNS))
+        return values.reshape(-1, len(STEP_COLUMNS))
+
+
+def _job_of(connection: sa.Connection, run: int) -> str:
+    job = connection.execute(sa.select(_runs.c.job).where(_runs.c.id == run)).scalar()
+    if job is None:
+        raise UnknownRun("There is no run {run}; the list of runs shows which there are.", run=run)
+    return str(job)
+
+
+def _run(row: Any) -> Run:
+    own = {name: row[f"run_{name}"] for name in ("id", "best_epoch", "best_accuracy", "name", "note", "starred")}
+    return Run(**own, job=to_job(row), recipe=parse(row["arguments"]), tags=tuple(row["run_tags"]))

@@ -1,7 +1,7 @@
 """The one way to write a file: aside, flushed to the disk, then moved into place. Also JSON, and folders.
 
-Whoever reads meets the old file or the new one, whole, also after a power cut. A half file never stays: it is removed
-on any error, and each writer's has a name of its own.
+Readers get the old file or the new one, whole, also after a power cut. A half file never stays: it is removed on any
+error, and each writer's half file has a name of its own.
 """
 
 import json

@@ -1,12 +1,13 @@
 """Which folders of this computer the page may use: the samples, Thaw's own data sets, and what THAW_DATA_ROOTS names.
 
-Whoever reaches the page can name folders; the command line can name any, for it runs with its user's own rights.
+Everybody who reaches the page can name folders. The command line may use any, because it runs with its user's rights.
 """
 
 from pathlib import Path
 
 from core import home
 from core.errors import BadData
+from core.messages import Message
 from core.settings import settings
 
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
@@ -23,13 +24,13 @@ def require_allowed(path: Path) -> None:
         real = path.resolve()
         real.exists()
     except (OSError, ValueError) as error:  # Too long, or with a zero byte in it.
-        raise BadData(f"{str(path)!r} can be no path on this computer ({error}).") from error
-    if any(
-        real.is_relative_to(root) for root in (SAMPLE_DATA.resolve(), home.data_folder().resolve(), *allowed_folders())
-    ):
+        template = "{path} can be no path on this computer ({cause})."
+        raise BadData(template, path=repr(str(path)), cause=str(error)) from error
+    named = allowed_folders()
+    if any(real.is_relative_to(root) for root in (SAMPLE_DATA.resolve(), home.data_folder().resolve(), *named)):
         return
-    which = ", ".join(str(root) for root in allowed_folders()) or "none so far"
-    raise BadData(
-        f"{path} is outside the folders that this page may use. Whoever starts Thaw allows folders by the setting "
-        f"THAW_DATA_ROOTS ({which})."
+    template = (
+        "{path} is outside the folders that this page may use. Whoever starts Thaw allows folders by the setting "
+        "THAW_DATA_ROOTS ({folders})."
     )
+    raise BadData(template, path=path, folders=named or Message("none so far"))

@@ -20,7 +20,7 @@ SAMPLES = {
 
 def choices(chosen: str) -> dict[str, str]:
     """Names by path: the samples, all data sets, and whatever is chosen now."""
-    own = {str(one.folder): one.name for one in datasets.list_datasets(home.data_folder())}
+    own = {str(data.folder): data.name for data in datasets.list_datasets(home.data_folder())}
     return SAMPLES | own | ({chosen: name_of(chosen)} if chosen and chosen not in own | SAMPLES else {})
 
 
@@ -36,19 +36,19 @@ def name_of(path: str) -> str:
 
 def data_set(path: str) -> datasets.DataSet | None:
     """The data set at a path; None for a sample, another folder, or one that is deleted or damaged."""
-    own = {str(one.folder): one for one in datasets.list_datasets(home.data_folder())}
+    own = {str(data.folder): data for data in datasets.list_datasets(home.data_folder())}
     return own.get(path)
 
 
 def open_named(name: str) -> None:
     """Choose the data set that an address names, if there is one."""
-    own = {one.folder.name: one.folder for one in datasets.list_datasets(home.data_folder())}
+    own = {data.folder.name: data.folder for data in datasets.list_datasets(home.data_folder())}
     if name in own:
         draft.current()["data"] = str(own[name])
 
 
 def name_in_address(path: str) -> None:
-    """Have the address name the chosen data set, so that it can be sent on, and survives a reload."""
+    """Put the chosen data set into the address, so that it can be sent on and survives a reload."""
     if data_set(path):
         st.query_params["data"] = Path(path).name
     elif "data" in st.query_params:
@@ -66,9 +66,9 @@ def pictures(path: str) -> Scan | None:
 
 def classes(path: str) -> ImageFolder | None:
     """The classes at a path, as they would be trained on; None where that cannot be."""
-    found = pictures(path)
+    scanned = pictures(path)
     try:
-        return arrange_classes(Path(path), found) if found else None
+        return arrange_classes(Path(path), scanned) if scanned else None
     except (BadData, OSError):
         return None
 

@@ -11,14 +11,14 @@ SHOWN = 20
 """Classes that have a bar; the largest ones, where there are more."""
 
 
-def class_bars(found: Scan) -> tuple[Figure, int]:
-    """A bar for each class, what its own val/ has beside it; and the number of bars."""
-    train = Counter(picture.label for picture in found.pictures if picture.split != "val")
-    val = Counter(picture.label for picture in found.pictures if picture.split == "val")
+def class_bars(scanned: Scan) -> tuple[Figure, int]:
+    """The figure, and how many bars it has: one for each class. Pictures of its own val/ are stacked on the others."""
+    train = Counter(picture.label for picture in scanned.pictures if picture.split != "val")
+    val = Counter(picture.label for picture in scanned.pictures if picture.split == "val")
     labels = list(train | val)
     if len(labels) > SHOWN:
         labels = [label for label, _count in (train + val).most_common(SHOWN)]
-    parts = [("pictures" if not val else "training", TRAINING, train), ("validation", VALIDATION, val)]
+    bars = [("pictures" if not val else "training", TRAINING, train), ("validation", VALIDATION, val)]
     traces = [
         {
             "type": "bar",
@@ -29,7 +29,7 @@ def class_bars(found: Scan) -> tuple[Figure, int]:
             "marker": {"color": colour},
             "hovertemplate": "%{y}: %{x} " + name + "<extra></extra>",
         }
-        for name, colour, counts in parts
+        for name, colour, counts in bars
         if counts
     ]
     more = len(train | val) - len(labels)

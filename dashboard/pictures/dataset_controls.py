@@ -43,10 +43,10 @@ def _about(runs: list[Run]) -> str:
     return f"Made with it: run{'s' if len(runs) > 1 else ''} {named}. Name and source are kept for them."
 
 
-def split_choice(data: datasets.DataSet, found: Scan) -> None:
+def split_choice(data: datasets.DataSet, scanned: Scan) -> None:
     """Whether the split that the pictures bring along is used."""
     drawn = datasets.read_edits(data.folder).draw_split
-    if not drawn and not any(picture.split == "val" for picture in found.pictures):
+    if not drawn and not any(picture.split == "val" for picture in scanned.pictures):
         return
     choice = st.segmented_control(
         "Validation pictures",
@@ -67,7 +67,7 @@ def show_skipped(data: datasets.DataSet) -> None:
     count = len(data.skipped) + data.more_skipped
     with st.expander(f"{count:,} files were left out when the pictures came in", icon=":material/rule:"):
         st.dataframe(
-            {"File": [one.name for one in data.skipped], "Why": [one.reason for one in data.skipped]},
+            {"File": [one.name for one in data.skipped], "Why": [str(one.reason) for one in data.skipped]},
             hide_index=True,
             height="content" if len(data.skipped) < 10 else 390,
         )

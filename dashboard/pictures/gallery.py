@@ -24,16 +24,16 @@ SIDE = 64
 EVERYTHING, LEFT_OUT = "All classes", "Left out"
 
 
-def show_gallery(found: Scan, folder: ImageFolder | None, seen: Mapping[str, Any] | None) -> None:
+def show_gallery(scanned: Scan, folder: ImageFolder | None, seen: Mapping[str, Any] | None) -> None:
     """Filters, what can be done with the ticked pictures, and the table."""
-    chosen, is_left_out = _filtered(found)
+    chosen, is_left_out = _filtered(scanned)
     pages = max(1, -(-len(chosen) // PAGE))
     page = min(st.session_state.get("data.page", 1), pages)
     listed = chosen[(page - 1) * PAGE : page * PAGE]
     key = f"gallery-{picture_sets.digest([picture.file for picture in listed], is_left_out)}"
     state = st.session_state.get(key)
     ticked = [listed[row] for row in state["selection"]["rows"]] if state else []
-    _toolbar(ticked, found, is_left_out)
+    _toolbar(ticked, scanned, is_left_out)
     if not listed:
         st.info("No picture is left out." if is_left_out else "There are no pictures here.", icon=":material/image:")
         return
@@ -51,11 +51,11 @@ def show_gallery(found: Scan, folder: ImageFolder | None, seen: Mapping[str, Any
         st.number_input(f"Page, of {pages:,}", 1, pages, key="data.page", width=180)
 
 
-def _filtered(found: Scan) -> tuple[list[Picture], bool]:
-    labels = list(dict.fromkeys(picture.label for picture in found.pictures))
-    options = [EVERYTHING, *labels, *([LEFT_OUT] if found.removed else [])]
+def _filtered(scanned: Scan) -> tuple[list[Picture], bool]:
+    labels = list(dict.fromkeys(picture.label for picture in scanned.pictures))
+    options = [EVERYTHING, *labels, *([LEFT_OUT] if scanned.removed else [])]
     only: tuple[str, frozenset[str]] | None = st.session_state.get("data.only")
-    listed = [picture for picture in found.pictures if only and str(picture.path) in only[1]]
+    listed = [picture for picture in scanned.pictures if only and str(picture.path) in only[1]]
     if only and listed:  # None of them where other pictures have been chosen since.
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"Only: {only[0]}")
@@ -64,12 +64,12 @@ def _filtered(found: Scan) -> tuple[list[Picture], bool]:
                 st.rerun()
         return listed, False
     label = st.selectbox("Pictures of", options, key="data.class", width=320, label_visibility="collapsed")
-    if label == LEFT_OUT and found.removed:
-        return list(found.removed), True
-    return [picture for picture in found.pictures if label in (EVERYTHING, picture.label)], False
+    if label == LEFT_OUT and scanned.removed:
+        return list(scanned.removed), True
+    return [picture for picture in scanned.pictures if label in (EVERYTHING, picture.label)], False
 
 
-def _toolbar(ticked: list[Picture], found: Scan, is_left_out: bool) -> None:
+def _toolbar(ticked: list[Picture], scanned: Scan, is_left_out: bool) -> None:
     chosen = [picture.file for picture in ticked]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if is_left_out:
@@ -79,7 +79,7 @@ def _toolbar(ticked: list[Picture], found: Scan, is_left_out: bool) -> None:
             return
         if st.button("Leave out", icon=":material/block:", disabled=not ticked, key="data.out"):
             leave_out(chosen)
-        labels = list(dict.fromkeys(picture.label for picture in found.pictures))
+        labels = list(dict.fromkeys(picture.label for picture in scanned.pictures))
         with st.popover("Another class", icon=":material/label:", disabled=not ticked):
             label = st.selectbox("Class", labels, accept_new_options=True, index=None, key="data.relabel")
             if st.button("Put them there", type="primary", disabled=not label, key="data.put") and label:
@@ -96,12 +96,12 @@ def _validating(folder: ImageFolder | None) -> frozenset[Path]:
 
 
 def _table(listed: list[Picture], validating: frozenset[Path], seen: Mapping[str, Any] | None) -> pd.DataFrame:
-    facts = seen["infos"] if seen else {}
+    infos = seen["infos"] if seen else {}
     with ThreadPoolExecutor() as threads:
         urls = list(threads.map(_url, [picture.path for picture in listed]))
     rows = []
     for picture, url in zip(listed, urls, strict=True):
-        width, height, problem = facts.get(str(picture.path), (0, 0, None))
+        width, height, problem = infos.get(str(picture.path), (0, 0, None))
         rows.append(
             {
                 "Picture": url,

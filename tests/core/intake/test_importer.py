@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.conftest import MakeFolder, result_of
 from tests.core.intake.bad_archives import GOOD, picture, zipped
 
 ROOT = Path(__file__).parents[3]
+OLD_PLACES = [("a", "train"), ("a", "train"), ("b", "train"), ("a", "train"), ("b", "val"), ("b", "val")]
 TOKEN = "0123456789abcdef"
 KILLED = """
 import os, sys
@@ -285,3 +287,45 @@ def test_a_class_of_its_own_for_every_spelling_that_is_seen(shelf: Path) -> None
     data = result_of(create_dataset(shelf, "mine", "", incoming("Cats/1.png", "cats/2.png"), secrets.token_hex(8)))
     assert set(read_image_folder(data.folder).classes) == {"Cats", "cats"}
     assert len(data.notices) == 2
+
+
+def test_a_data_set_of_an_earlier_version_is_still_open(shelf: Path) -> None:
+    """Its sentences are plain text; the rest of its files has not changed."""
+    folder = shelf / "mine-3f2a1c"
+    pictures = folder / datasets.PICTURES / "0000"
+    pictures.mkdir(parents=True)
+    rows = [[f"0000/{n:06}.png", f"{label}/{n}.png", label, split] for n, (label, split) in enumerate(OLD_PLACES)]
+    for row in rows:
+        (folder / datasets.PICTURES / row[0]).write_bytes(picture())
+    skipped = [{"name": "notes.txt", "reason": "its name has {braces}"}]
+    record = {"name": "mine", "source": "", "created": 1.0, "root": None, "skipped": skipped, "more_skipped": 2}
+    (folder / "record.json").write_text(json.dumps(record | {"notices": ["{said} once."], "deleted": None}))
+    (folder / "index.json").write_text(json.dumps({"pictures": rows}))
+    edits = {"removed": ["0000/000000.png"], "labels": {"0000/000001.png": "b"}, "draw_split": False}
+    (folder / "edits.json").write_text(json.dumps(edits))
+    (data,) = datasets.list_datasets(shelf)
+    assert (str(data.skipped[0].reason), data.more_skipped) == ("its name has {braces}", 2)
+    seen = read_image_folder(data.folder)
+    assert [str(notice) for notice in seen.notices][-1] == "{said} once."
+    assert (seen.counts(), len(seen.val or ())) == ((1, 4), 2)
+    datasets.rename_dataset(data, "other", "")
+    assert datasets.read_dataset(folder) == replace(data, name="other")
+
+
+def test_sentences_are_kept_with_their_values(shelf: Path) -> None:
+    data = result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png", "B/2.png", "c.png"), TOKEN))
+    assert datasets.read_dataset(data.folder) == data
+    record = json.loads((data.folder / datasets.RECORD).read_bytes())
+    assert {notice["values"]["label"] for notice in record["notices"]} == {"b", "B"}
+    assert record["skipped"][0]["reason"]["one"] == "it is in no class; {advice}"
+
+
+def test_long_names_of_skipped_files_are_shortened(shelf: Path) -> None:
+    long = f"a/begin{'x' * 60_000}end.txt"
+    data = result_of(create_dataset(shelf, "mine", "", incoming("a/1.png", "b/1.png", *[long] * 1200), TOKEN))
+    (name,) = {one.name for one in data.skipped}
+    assert name.startswith("a/begin")
+    assert name.endswith("end.txt")
+    assert "…" in name
+    assert len(name) <= 240
+    assert (data.folder / datasets.RECORD).stat().st_size < 500_000

@@ -6,6 +6,7 @@
     ├── BadData             an image folder cannot be trained on
     ├── BadImage            one image file cannot be read
     ├── WeightsUnavailable  pretrained weights are neither bundled, nor cached, nor downloadable
+    ├── FeaturesUnavailable what a frozen part makes of the pictures cannot be kept
     ├── BadCheckpoint       saved weights are damaged or belong to something else
     ├── Diverged            the loss became infinite or not a number
     ├── UnknownRun          no run has that number
@@ -81,6 +82,10 @@ class BadImage(ThawError):
 
 class WeightsUnavailable(ThawError):
     """Pretrained weights that are neither bundled, nor in the cache, nor to be downloaded now."""
+
+
+class FeaturesUnavailable(ThawError):
+    """Features that cannot be kept, and so have to be computed in every epoch."""
 
 
 class BadCheckpoint(ThawError):

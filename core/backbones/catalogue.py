@@ -121,6 +121,12 @@ class Backbone:
         """Every layer, block after block."""
         return tuple(layer for block in self.blocks for layer in block.layers)
 
+    @property
+    def first_layer(self) -> str:
+        """The path of the layer that reads the pictures. Where it is frozen, there is a frozen part that runs once."""
+        module = self.blocks[0].modules[0]
+        return next(layer.path for layer in self.layers if module in lineage(layer.path))
+
 
 @functools.cache
 def _entries() -> dict[str, dict[str, Any]]:

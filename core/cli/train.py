@@ -76,7 +76,7 @@ def _value(text: str) -> Any:
 
 
 def print_json(run_id: int, happened: Iterable[Event]) -> None:
-    """One object per line, with the event's name first and the run's number in the last one.
+    """One object per line, with the event's name first and the run's number in the last one; sentences in English.
 
     A failure is a line of its own, after which JobFailed is raised again.
     """
@@ -85,7 +85,8 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
             line: dict[str, Any] = {"event": events.name(event)}
             if isinstance(event, RunFinished | RunStopped):
                 line["run"] = run_id
-            print(json.dumps(line | events.to_dict(event)), flush=True)
+            sentences = {name: str(value) for name, value in vars(event).items() if isinstance(value, Message)}
+            print(json.dumps(line | events.to_dict(event) | sentences), flush=True)
     except JobFailed as error:
         print(json.dumps({"event": "run_failed", "run": run_id, "message": str(error)}), flush=True)
         raise
@@ -101,7 +102,8 @@ def draw(run_id: int, happened: Iterable[Event]) -> None:
         for event in happened:
             match event:
                 case events.Progress():
-                    bar.update(stage, description=event.stage, completed=event.done, total=event.total, visible=True)
+                    title = str(event.stage)
+                    bar.update(stage, description=title, completed=event.done, total=event.total, visible=True)
                 case RunStarted():
                     bar.update(stage, visible=False)
                     bar.update(steps, total=event.epochs * event.steps_per_epoch, visible=True)
@@ -109,7 +111,7 @@ def draw(run_id: int, happened: Iterable[Event]) -> None:
                     bar.update(stage, visible=False)
                     bar.update(steps, completed=event.step)
                 case Notice():
-                    console.print(event.text, markup=False)
+                    console.print(str(event.text), markup=False)
                 case EpochEnded():
                     console.print(epoch_line(event), markup=False)
                 case RunFinished() | RunStopped():

@@ -5,8 +5,9 @@ numbers at once, on the device.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from core.backbones.catalogue import Preprocessing
+from core.data.batches import read_pixels
 
 Frame = Callable[[Tensor], Tensor]
 """From a picture, uint8 (3, H, W), to the square that the network sees of it, uint8 (3, crop, crop)."""
@@ -99,3 +101,28 @@ AUGMENTATIONS = {
     "standard": Augmentation(varied, from_whole=True),
 }
 """By the recipe's name of it (`core.recipe.AUGMENTATIONS`): the one place that says how pictures are varied."""
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What can be kept of each picture: the plain square, and `count` variants of it in the way of `augment`."""
+
+    preprocessing: Preprocessing
+    augment: str
+    count: int
+
+    def of(self, path: Path, content: str, numbers: Sequence[int] | None = None) -> Tensor:
+        """All variants of the picture at `path`, or those of these `numbers`: uint8 (variants, 3, crop, crop).
+
+        Number 0 is the plain square. `content`, the hash of the file, decides the others: two copies of a picture have
+        the same variants. Raises BadImage.
+        """
+        image = read_pixels(path)
+        plain = framing(self.preprocessing)(image)
+        augmentation = AUGMENTATIONS[self.augment]
+        source = image if augmentation.from_whole else plain
+
+        def variant(number: int) -> Tensor:
+            return augmentation.vary(self.preprocessing, f"{content}/{number - 1}")(source) if number else plain
+
+        return torch.stack([variant(number) for number in (range(1 + self.count) if numbers is None else numbers)])

@@ -41,5 +41,6 @@ def restore(checkpoint: KeptModel) -> nn.Module:
     try:
         model.load_state_dict(dict(checkpoint.state))
     except RuntimeError as error:
-        raise BadCheckpoint(f"The saved weights do not fit {recipe.backbone}: {error}") from error
+        template = "The saved weights do not fit {backbone}: {cause}"
+        raise BadCheckpoint(template, backbone=recipe.backbone, cause=str(error)) from error
     return model.eval()

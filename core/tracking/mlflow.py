@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import TrackerUnavailable
 from core.events import Event, RunFinished, RunStopped, measures
+from core.messages import Message
 from core.recipe import Recipe, flat_settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ AT_ONCE = 900
 """Metrics in one request; MLflow takes 1000."""
 
 
-def _new_run(name: str, recipe: Recipe, uri: str, unreachable: str) -> tuple["MlflowClient", str]:
+def _new_run(name: str, recipe: Recipe, uri: str, unreachable: Message) -> tuple["MlflowClient", str]:
     """A client, and the number of a new run that has the settings. Raises TrackerUnavailable."""
     try:
         from mlflow.entities import Param
@@ -32,7 +33,7 @@ def _new_run(name: str, recipe: Recipe, uri: str, unreachable: str) -> tuple["Ml
         run: str = client.create_run(experiment, run_name=name).info.run_id
         client.log_batch(run, params=[Param(key, str(value)[:500]) for key, value in flat_settings(recipe).items()])
     except (MlflowException, OSError) as error:
-        raise TrackerUnavailable(f"{unreachable}: {error}") from error
+        raise TrackerUnavailable("{what}: {cause}", what=unreachable, cause=str(error)) from error
     return client, run
 
 
@@ -42,7 +43,7 @@ def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event],
 
     Raises TrackerUnavailable when the package is absent, or the server cannot be reached.
     """
-    unreachable = f"MLflow cannot be reached at {uri or 'its usual place'}"
+    unreachable = Message("MLflow cannot be reached at {uri}", uri=uri or Message("its usual place"))
     client, run = _new_run(name, recipe, uri, unreachable)
     from mlflow.entities import Metric
     from mlflow.exceptions import MlflowException
@@ -72,7 +73,7 @@ def to_mlflow(name: str, recipe: Recipe, uri: str) -> Iterator[Callable[[Event],
             send()
             client.set_terminated(run, status)
         except (MlflowException, OSError) as error:
-            raise TrackerUnavailable(f"{unreachable} any more: {error}") from error
+            raise TrackerUnavailable("{what} any more: {cause}", what=unreachable, cause=str(error)) from error
 
     try:
         yield track

@@ -20,19 +20,18 @@ TARGETS: dict[str, Callable[[str, Recipe, str], AbstractContextManager[Tracker]]
 
 
 @contextmanager
-def tracking(places: str, name: str, recipe: Recipe) -> Iterator[Tracker]:
-    """A tracker to all `places`: "tensorboard:FOLDER", "mlflow:URI" or "mlflow", with commas between them.
+def tracking(targets: str, name: str, recipe: Recipe) -> Iterator[Tracker]:
+    """A tracker to all `targets`: "tensorboard:FOLDER", "mlflow:URI" or "mlflow", with commas between them.
 
-    The run is called `name` there. Raises TrackerUnavailable when a package is absent, or a place cannot be reached.
+    The run is called `name` there. Raises TrackerUnavailable when a package is absent, or a target cannot be reached.
     """
     with ExitStack() as open_trackers:
         trackers = []
-        for place in filter(None, (part.strip() for part in places.split(","))):
-            kind, _, where = place.partition(":")
+        for target in filter(None, (part.strip() for part in targets.split(","))):
+            kind, _, where = target.partition(":")
             if kind not in TARGETS:
-                raise TrackerUnavailable(
-                    f"{place} is no place to log to; take tensorboard:FOLDER, mlflow or mlflow:URI."
-                )
+                template = "{target} is no place to log to; take tensorboard:FOLDER, mlflow or mlflow:URI."
+                raise TrackerUnavailable(template, target=target)
             trackers.append(open_trackers.enter_context(TARGETS[kind](name, recipe, where)))
 
         def track(event: Event) -> None:

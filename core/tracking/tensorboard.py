@@ -27,7 +27,8 @@ def to_tensorboard(name: str, recipe: Recipe, folder: str) -> Iterator[Callable[
     try:
         writer = SummaryWriter(str(Path(folder) / name))
     except OSError as error:
-        raise TrackerUnavailable(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
+        template = "{folder} cannot be written ({cause}); choose another folder."
+        raise TrackerUnavailable(template, folder=folder, cause=str(error.strerror)) from error
     writer.add_text("recipe", f"```json\n{json.dumps(to_settings(recipe), indent=1)}\n```")
 
     def track(event: Event) -> None:

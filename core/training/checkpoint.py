@@ -26,6 +26,7 @@ from core import events, files
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.events import ArtifactSaved, Checkpointing, EpochEnded
+from core.messages import Message
 from core.metrics import METRICS
 from core.recipe import Recipe, parse, to_settings
 from core.training.objective import Tally
@@ -40,37 +41,37 @@ AMID_EPOCHS = 30.0
 
 
 class Checkpointer:
-    """`weights_file` gets the best weights, `resume_file`, where there shall be one, the state to go on from."""
+    """Writes the best weights to `weights_file`, and to `resume_file`, if there is one, the state to go on from."""
 
-    def __init__(self, setup: Setup, standing: TrainingState, weights_file: Path, resume_file: Path | None) -> None:
+    def __init__(self, setup: Setup, state: TrainingState, weights_file: Path, resume_file: Path | None) -> None:
         self._setup = setup
-        self._standing = standing
+        self._state = state
         self._weights_file = weights_file
         self._resume_file = resume_file
         self._best = Snapshot(setup.model)
         self._unwritten: int | None = None
-        self._kept_at = time.monotonic()
+        self._written_at = time.monotonic()
 
-    def take_best(self, epoch: int) -> None:
-        """The weights as they are now, after `epoch`, are the best; they are on the disk after the next `keep`."""
+    def mark_best(self, epoch: int) -> None:
+        """Take the weights as they are now, after `epoch`, for the best. The next `write` puts them on the disk."""
         self._best.take()
         self._unwritten = epoch
 
-    def keep_after(self, seconds: float) -> Iterator[Checkpointing | ArtifactSaved]:
-        """Keep everything, unless that was done less than `seconds` ago."""
-        if time.monotonic() - self._kept_at >= seconds:
-            yield from self.keep()
+    def write_after(self, seconds: float) -> Iterator[Checkpointing | ArtifactSaved]:
+        """Write everything, unless that was done less than `seconds` ago."""
+        if time.monotonic() - self._written_at >= seconds:
+            yield from self.write()
 
-    def keep(self) -> Iterator[Checkpointing | ArtifactSaved]:
-        """Keep everything. The state comes last: it must not be ahead of the best weights."""
+    def write(self) -> Iterator[Checkpointing | ArtifactSaved]:
+        """Write everything. The state comes last: it must not be ahead of the best weights."""
         if self._resume_file:
-            yield Checkpointing(self._standing.epoch, self._standing.steps)
-        yield from self.keep_best()
+            yield Checkpointing(self._state.epoch, self._state.steps)
+        yield from self.write_best()
         if self._resume_file:
-            save_state(self._setup, self._standing, self._resume_file)
-        self._kept_at = time.monotonic()
+            save_state(self._setup, self._state, self._resume_file)
+        self._written_at = time.monotonic()
 
-    def keep_best(self) -> Iterator[ArtifactSaved]:
+    def write_best(self) -> Iterator[ArtifactSaved]:
         """Write the best weights, if there are better ones than at the last write."""
         if self._unwritten is None:
             return
@@ -107,22 +108,29 @@ def save_model(checkpoint: KeptModel, path: Path) -> None:
 
 
 def load_model(path: Path) -> KeptModel:
-    """Read what `save` wrote. Raises BadCheckpoint when it is missing, damaged or something else; runs no code."""
+    """Read what `save_model` wrote. Raises BadCheckpoint when it is missing, damaged or something else.
+
+    Runs no code of the file's.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise BadCheckpoint(f"{path} cannot be read as saved weights ({error}); train the run again.") from error
+        template = "{path} cannot be read as saved weights ({cause}); train the run again."
+        raise BadCheckpoint(template, path=path, cause=str(error)) from error
     if "thaw" not in metadata:
-        raise BadCheckpoint(f"{path} holds weights that Thaw did not save, so their recipe and classes are unknown.")
+        template = "{path} holds weights that Thaw did not save, so their recipe and classes are unknown."
+        raise BadCheckpoint(template, path=path)
     if metadata.get("sha256") != _digest(metadata["thaw"], state):
-        raise BadCheckpoint(f"{path} is damaged: its contents do not match its checksum; train the run again.")
+        template = "{path} is damaged: its contents do not match its checksum; train the run again."
+        raise BadCheckpoint(template, path=path)
     about = json.loads(metadata["thaw"])
     try:
         recipe = parse(about["recipe"])
     except BadRecipe as error:
-        raise BadCheckpoint(f"{path} was saved by another version of Thaw, whose recipes differ:\n{error}") from error
+        template = "{path} was saved by another version of Thaw, whose recipes differ:\n{cause}"
+        raise BadCheckpoint(template, path=path, cause=error.message) from error
     preprocessing = TypeAdapter(Preprocessing).validate_python(about["preprocessing"])
     return KeptModel(recipe, tuple(about["classes"]), preprocessing, about["epoch"], state)
 
@@ -139,63 +147,64 @@ def _digest(about: str, state: Mapping[str, Tensor]) -> str:
 FORMAT = 2
 """To be raised when what is kept changes its meaning."""
 CHANGED = {
-    "recipe": "its settings have changed",
-    "classes": "classes were added, removed or renamed",
-    "pictures": "pictures were added, removed or moved",
-    "model": "the network's trainable part has changed",
+    "recipe": Message("its settings have changed"),
+    "classes": Message("classes were added, removed or renamed"),
+    "pictures": Message("pictures were added, removed or moved"),
+    "model": Message("the network's trainable part has changed"),
 }
 SavedState = dict[str, Any]
 """What a file holds, as plain values and tensors."""
 
 
-def save_state(setup: Setup, standing: TrainingState, file: Path) -> None:
+def save_state(setup: Setup, state: TrainingState, file: Path) -> None:
     """Put everything into `file`, whole or not at all."""
-    state = {
+    contents = {
         "format": FORMAT,
         "about": _must_agree(setup),
         "model": dict(setup.changing),
         "optimizer": setup.optimizer.state_dict(),
         "generators": _generators(setup.device),
-        "epoch": standing.epoch,
-        "steps": standing.steps,
-        "images": standing.tally.images,
-        "sums": standing.tally.sums,
-        "history": [events.to_dict(ended) for ended in standing.history],
-        "seconds": standing.seconds(),
-        "epoch_began": standing.epoch_began,
+        "epoch": state.epoch,
+        "steps": state.steps,
+        "images": state.tally.images,
+        "sums": state.tally.sums,
+        "history": [events.to_dict(ended) for ended in state.history],
+        "seconds": state.seconds(),
+        "epoch_began": state.epoch_began,
     }
-    files.write_aside(file, lambda partial: _write_state(state, partial))
+    files.write_aside(file, lambda partial: _write_state(contents, partial))
 
 
-def _write_state(state: dict[str, Any], file: Path) -> None:
-    """By way of Python's file, whose errors say what is wrong, such as a full disk; torch's own do not."""
+def _write_state(contents: SavedState, file: Path) -> None:
+    """Through a file of Python's, whose errors say what is wrong, such as a full disk; torch's own do not."""
     with file.open("wb") as opened:
-        torch.save(state, opened)
+        torch.save(contents, opened)
 
 
 def read_state(file: Path) -> SavedState:
-    """What `save` has put into `file`. Runs no code of the file's. Raises BadCheckpoint when it is damaged."""
+    """What `save_state` has put into `file`. Runs no code of the file's. Raises BadCheckpoint when it is damaged."""
     try:
-        kept: SavedState = torch.load(file, map_location="cpu", weights_only=True)
+        saved: SavedState = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise _unusable(file) from error
-    if not isinstance(kept, dict) or kept.get("format") != FORMAT:
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise _unusable(file)
-    return kept
+    return saved
 
 
-def restore_state(setup: Setup, kept: SavedState) -> None:
+def restore_state(setup: Setup, saved: SavedState) -> None:
     """Bring model, optimizer and random generators to where they were.
 
     Raises BadCheckpoint when what is trained, or the pictures, are others than they were.
     """
     for name, value in _must_agree(setup).items():
-        if kept["about"][name] != value:
-            raise BadCheckpoint(f"The run cannot go on: {CHANGED[name]} since. Undo that, or train as a new run.")
+        if saved["about"][name] != value:
+            template = "The run cannot go on: {change} since. Undo that, or train as a new run."
+            raise BadCheckpoint(template, change=CHANGED[name])
     for name, tensor in setup.changing.items():
-        tensor.detach().copy_(kept["model"][name])
-    setup.optimizer.load_state_dict(kept["optimizer"])
-    _restore(kept["generators"], setup.device)
+        tensor.detach().copy_(saved["model"][name])
+    setup.optimizer.load_state_dict(saved["optimizer"])
+    _restore(saved["generators"], setup.device)
 
 
 def _must_agree(setup: Setup) -> dict[str, str]:
@@ -206,21 +215,21 @@ def _must_agree(setup: Setup) -> dict[str, str]:
     return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items()}
 
 
-def training_state(kept: SavedState) -> TrainingState:
+def training_state(saved: SavedState) -> TrainingState:
     """Where the run stood."""
     return TrainingState(
-        epoch=kept["epoch"],
-        steps=kept["steps"],
-        tally=Tally(kept["images"], _sums(kept["sums"])),
-        history=[_epoch_ended(values) for values in kept["history"]],
-        began=time.perf_counter() - kept["seconds"],
-        epoch_began=kept["epoch_began"],
+        epoch=saved["epoch"],
+        steps=saved["steps"],
+        tally=Tally(saved["images"], _sums(saved["sums"])),
+        history=[_epoch_ended(values) for values in saved["history"]],
+        began=time.perf_counter() - saved["seconds"],
+        epoch_began=saved["epoch_began"],
     )
 
 
-def _sums(kept: dict[str, float] | list[float]) -> dict[str, float]:
+def _sums(saved: dict[str, float] | list[float]) -> dict[str, float]:
     """The sums of metrics by name. They were a list of the five of a step once; what is measured no more is dropped."""
-    sums = kept if isinstance(kept, dict) else dict(zip(METRICS, kept, strict=False))
+    sums = saved if isinstance(saved, dict) else dict(zip(METRICS, saved, strict=False))
     return {name: total for name, total in sums.items() if name in METRICS}
 
 
@@ -250,6 +259,7 @@ def _restore(states: dict[str, torch.Tensor], device: torch.device) -> None:
 
 def _unusable(file: Path) -> BadCheckpoint:
     return BadCheckpoint(
-        f"The run cannot go on from {file}: the file is damaged, or another version of Thaw wrote it. Train the same "
-        "settings as a new run."
+        "The run cannot go on from {file}: the file is damaged, or another version of Thaw wrote it. Train the same "
+        "settings as a new run.",
+        file=file,
     )

@@ -25,15 +25,19 @@ from torch import Tensor, fx
 
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import fold
-from core.data.batches import Batch, cut_into_batches, read_ahead, read_pixels
+from core.data.batches import Batch, cut_into_batches, read_ahead
 from core.data.picture_info import hashes_of
 from core.data.scan import Example
-from core.data.transforms import AUGMENTATIONS, Normalise, framing
+from core.data.transforms import Normalise, Variants
+from core.errors import FeaturesUnavailable
 from core.events import Event, FeaturesReady, Progress
+from core.messages import Message
 from core.settings import settings
 from core.training.device import Precision, autocast, lay_channels_last, to_device
 
 Array = NDArray[np.float32]
+Seen = tuple[Example, int]
+"""A picture, and the number of the variant of it that is seen: 0 for the plain one."""
 BATCH = 32
 """Images per pass through the frozen part."""
 PARTIAL = ".partial-"
@@ -48,9 +52,9 @@ LISTEN_EVERY = 0.5
 
 @dataclass(frozen=True)
 class Features:
-    """`arrays` hold a row for each look at each picture, a tensor of the cut each.
+    """`arrays` hold a row for each variant of each picture, a tensor of the cut each.
 
-    `rows` says where the looks at a picture begin: first the plain one, then its variations.
+    `rows` says where the variants of a picture begin: first the plain one, then the others.
     """
 
     arrays: tuple[Array, ...]
@@ -60,10 +64,10 @@ class Features:
         """How many numbers are kept of each picture."""
         return sum(int(np.prod(array.shape[1:])) for array in self.arrays)
 
-    def load(self, looks: Sequence[tuple[Example, int]], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        """The `chosen` batches of `looks` (a picture and the number of its variation, 0 for the plain one)."""
-        rows = np.array([self.rows[example.path] + view for example, view in looks])
-        labels = np.array([example.label for example, _ in looks])
+    def load(self, seen: Sequence[Seen], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """The `chosen` batches, by their indices in `seen`."""
+        rows = np.array([self.rows[example.path] + number for example, number in seen])
+        labels = np.array([example.label for example, _ in seen])
         for batch in chosen:
             yield tuple(torch.from_numpy(array[rows[batch]]) for array in self.arrays), torch.from_numpy(labels[batch])
 
@@ -91,41 +95,20 @@ class FrozenPart:
         return run
 
 
-@dataclass(frozen=True)
-class Looks:
-    """What the frozen part sees of each picture: the plain one, and `views` variations in the way of `augment`."""
-
-    preprocessing: Preprocessing
-    augment: str
-    views: int
-
-    def of(self, path: Path, content: str) -> Tensor:
-        """All of the picture at `path`, whose hash is `content`: uint8 (1 + views, 3, crop, crop), the plain one first.
-
-        The hash decides the variations: two copies of a picture have the same features.
-        """
-        image = read_pixels(path)
-        plain = framing(self.preprocessing)(image)
-        keys = [f"{content}/{view}" for view in range(self.views)]
-        augmentation = AUGMENTATIONS[self.augment]
-        source = image if augmentation.from_whole else plain
-        return torch.stack([plain, *(augmentation.vary(self.preprocessing, key)(source) for key in keys)])
-
-
 def features_of(
-    frozen: FrozenPart, paths: Sequence[Path], looks: Looks, folder: Path, memo: Path
+    frozen: FrozenPart, paths: Sequence[Path], variants: Variants, folder: Path, memo: Path
 ) -> Generator[Event, None, Features]:
     """The features of all pictures at `paths`, out of `folder` or computed into it, with progress.
 
     `memo` remembers the pictures' hashes (`core.data.picture_info`).
 
-    Of two processes that want the same, one computes and the other waits. Raises BadImage, or OSError when the disk is
-    full or `folder` cannot be written.
+    Of two processes that want the same, one computes and the other waits. Raises BadImage; FeaturesUnavailable when
+    they would take too much; OSError when the disk is full or `folder` cannot be written.
     """
     contents = yield from hashes_of(paths, memo)
     unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
-    key = _key(frozen, list(unique), looks)
-    row_of = {content: row * (1 + looks.views) for row, content in enumerate(unique)}
+    key = _key(frozen, list(unique), variants)
+    row_of = {content: row * (1 + variants.count) for row, content in enumerate(unique)}
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / key
     with ExitStack() as held:
@@ -134,13 +117,13 @@ def features_of(
         reused = arrays is not None
         if arrays is None:
             shutil.rmtree(kept, ignore_errors=True)
-            yield from _compute(frozen, unique, looks, kept)
+            yield from _compute(frozen, unique, variants, kept)
             arrays = _read(kept)
         os.utime(kept)
     if arrays is None:
-        raise OSError(f"the features in {kept} could not be read back")
+        raise FeaturesUnavailable("the features in {folder} could not be read back", folder=kept)
     features = Features(arrays, {path: row_of[content] for path, content in contents.items()})
-    yield FeaturesReady(len(unique) * (1 + looks.views), features.numbers(), _about(kept)["seconds"], reused)
+    yield FeaturesReady(len(unique) * (1 + variants.count), features.numbers(), _about(kept)["seconds"], reused)
     return features
 
 
@@ -151,24 +134,24 @@ def _hold(lock: FileLock, held: ExitStack) -> Iterator[Progress]:
             held.enter_context(lock.acquire(timeout=LISTEN_EVERY))
             return
         except Timeout:
-            yield Progress("Waiting for another run, which computes the same features", 0, 1)
+            yield Progress(Message("Waiting for another run, which computes the same features"), 0, 1)
 
 
 def _compute(
-    frozen: FrozenPart, pictures: Mapping[str, Path], looks: Looks, target: Path
+    frozen: FrozenPart, pictures: Mapping[str, Path], variants: Variants, target: Path
 ) -> Generator[Event, None, None]:
     """Run the frozen part over `pictures` (by their hash) and move the result to `target`, whole, at the end."""
     begin = time.monotonic()
     sources = list(pictures.items())
-    chosen = cut_into_batches(range(len(sources)), max(1, BATCH // (1 + looks.views)))
-    rows = len(sources) * (1 + looks.views)
-    run = frozen.runner(looks.preprocessing)
+    chosen = cut_into_batches(range(len(sources)), max(1, BATCH // (1 + variants.count)))
+    rows = len(sources) * (1 + variants.count)
+    run = frozen.runner(variants.preprocessing)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
         files: list[BinaryIO] = []
         done = 0
-        for images in read_ahead(lambda index: looks.of(sources[index][1], sources[index][0]), chosen):
+        for images in read_ahead(lambda index: variants.of(sources[index][1], sources[index][0]), chosen):
             outputs = run(images.flatten(0, 1))
             if not files:
                 _demand_room(target.parent, rows * sum(output[0].nbytes for output in outputs))
@@ -179,7 +162,7 @@ def _compute(
             for file, output in zip(files, outputs, strict=True):
                 file.write(output.numpy().data)
             done += len(outputs[0])
-            yield Progress("Running the frozen part once over every picture", done, rows)
+            yield Progress(Message("Running the frozen part once over every picture"), done, rows)
         open_files.close()
         digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         about = {"files": digests, "seconds": time.monotonic() - begin}
@@ -193,11 +176,10 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 
 def _demand_room(folder: Path, size: int) -> None:
-    """Make room for `size` bytes of new features. Raises OSError when they would take more than is allowed."""
+    """Make room for `size` bytes of new features. Raises FeaturesUnavailable where they would take too much."""
     if size > settings().feature_bytes:
-        raise OSError(
-            f"the features would take {size / 1e9:.1f} GB, and {settings().feature_bytes / 1e9:.1f} GB are allowed"
-        )
+        template = "the features would take {size:.1f} GB, and {most:.1f} GB are allowed"
+        raise FeaturesUnavailable(template, size=size / 1e9, most=settings().feature_bytes / 1e9)
     make_room(folder, settings().feature_bytes - size)
 
 
@@ -234,9 +216,11 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _key(frozen: FrozenPart, contents: Sequence[str], looks: Looks) -> str:
+def _key(frozen: FrozenPart, contents: Sequence[str], variants: Variants) -> str:
     digest = hashlib.sha256()
-    for part in (contents, dataclasses.asdict(looks), frozen.graph.code, frozen.precision, frozen.folded, "float32"):
+    preprocessing = dataclasses.asdict(variants.preprocessing)
+    seen = {"preprocessing": preprocessing, "augment": variants.augment, "views": variants.count}
+    for part in (contents, seen, frozen.graph.code, frozen.precision, frozen.folded, "float32"):
         digest.update(json.dumps(part).encode())
     for name, tensor in sorted(frozen.graph.state_dict().items()):
         digest.update(name.encode())

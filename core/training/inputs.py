@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import torch
@@ -13,14 +14,16 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
 from core.data.batches import Batch, kept_in_memory, read_ahead, read_pixels
-from core.data.picture_info import memo_file
+from core.data.picture_info import file_hash, memo_file
 from core.data.scan import Example
 from core.data.split import Split
-from core.data.transforms import AUGMENTATIONS, Normalise, framing
+from core.data.transforms import AUGMENTATIONS, Normalise, Variants, framing
+from core.errors import FeaturesUnavailable
 from core.events import Event, Notice
+from core.messages import Message
 from core.recipe import Recipe
 from core.training.device import Precision
-from core.training.features import FrozenPart, Looks, features_of
+from core.training.features import FrozenPart, Seen, features_of
 
 Chosen = Sequence[Sequence[int]]
 """Batches of indices."""
@@ -54,42 +57,95 @@ def prepare_inputs(
     precision: Precision,
     folder: Path | None,
 ) -> Generator[Event, None, Inputs]:
-    """Features where the recipe allows them and `folder` can keep them, pictures otherwise.
-
-    Pictures it is when training begins at the first layer, or when every epoch shall see new variations.
-    """
-    always_new = recipe.augment != "none" and recipe.views == 0
-    halves = None if folder is None or always_new else cut(model, catalogue.get(recipe.backbone).min_size)
+    """Features where the recipe allows them and `folder` can keep them, pictures otherwise."""
+    halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_features(recipe) else None
     if folder is None or halves is None:
-        return from_pictures(model, recipe, split, preprocessing)
-    views = 0 if recipe.augment == "none" else recipe.views
-    looks = Looks(preprocessing, recipe.augment, views)
+        return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
     paths = [example.path for example in (*split.train, *split.val)]
     # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
     frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
-        features = yield from features_of(frozen, paths, looks, folder, memo_file(Path(recipe.data)))
-    except OSError as error:
-        yield Notice(f"Every epoch runs the whole network, because {folder} cannot be used: {error}.")
-        return from_pictures(model, recipe, split, preprocessing)
+        variants, memo = kept_variants(recipe, preprocessing), memo_file(Path(recipe.data))
+        features = yield from features_of(frozen, paths, variants, folder, memo)
+    except (OSError, FeaturesUnavailable) as error:
+        cause = error.message if isinstance(error, FeaturesUnavailable) else str(error)
+        template = "Every epoch runs the whole network, because {folder} cannot be used: {cause}."
+        yield Notice(Message(template, folder=folder, cause=cause))
+        return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
+    at_once = max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers())
+    return from_kept(features, halves.rest, recipe, split, at_once)
+
+
+def training_squares(recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
+    """The inputs of training before any network: squares, uint8 (B, 3, crop, crop), made without weights.
+
+    They are what `prepare_inputs` feeds to the network, or what it runs the frozen part over.
+    """
+    if not keeps_features(recipe):
+        return from_pictures(nn.Identity(), recipe, split, preprocessing)
+    squares = _Squares(kept_variants(recipe, preprocessing))
+    return from_kept(squares, nn.Identity(), recipe, split, recipe.batch_size)
+
+
+def keeps_features(recipe: Recipe) -> bool:
+    """Whether there is a frozen part to run once: not where every epoch makes new variants, or all layers learn."""
+    if recipe.augment != "none" and recipe.views == 0:
+        return False
+    backbone = catalogue.get(recipe.backbone)
+    return backbone.first_layer not in catalogue.select(backbone, recipe.trainable)
+
+
+def kept_variants(recipe: Recipe, preprocessing: Preprocessing) -> Variants:
+    """The variants of each picture of which features are kept."""
+    return Variants(preprocessing, recipe.augment, 0 if recipe.augment == "none" else recipe.views)
+
+
+class Kept(Protocol):
+    """What has each picture in all its variants: features, or the squares themselves."""
+
+    def load(self, seen: Sequence[Seen], chosen: Chosen) -> Iterator[Batch]:
+        """The `chosen` batches, by their indices in `seen`."""
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """The squares, made when they are wanted."""
+
+    variants: Variants
+
+    def load(self, seen: Sequence[Seen], chosen: Chosen) -> Iterator[Batch]:
+        """The `chosen` batches, by their indices in `seen`."""
+
+        def read(index: int) -> Tensor:
+            example, number = seen[index]
+            return self.variants.of(example.path, file_hash(example.path), [number])[0]
+
+        return _labelled(read_ahead(read, chosen), [example for example, _ in seen], chosen)
+
+
+def from_kept(kept: Kept, network: nn.Module, recipe: Recipe, split: Split, validated_at_once: int) -> Inputs:
+    """In each epoch one of the kept variants of each picture, drawn by seed and epoch; the plain one for validation."""
+    count = 0 if recipe.augment == "none" else recipe.views
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
         draw = random.Random(f"{recipe.seed}/{epoch}/views")
-        return features.load([(example, draw.randint(1, views) if views else 0) for example in split.train], chosen)
+        return kept.load([(example, draw.randint(1, count) if count else 0) for example in split.train], chosen)
 
     def validation(chosen: Chosen) -> Iterator[Batch]:
-        return features.load([(example, 0) for example in split.val], chosen)
+        return kept.load([(example, 0) for example in split.val], chosen)
 
-    return Inputs(halves.rest, training, validation, max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers()))
+    return Inputs(network, training, validation, validated_at_once)
 
 
-def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
-    """Decoded once, as far as the memory reaches; varied anew in every epoch where the recipe augments."""
+def from_pictures(network: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
+    """Squares for a `network` that takes them as bytes. Pictures are decoded once, as far as the memory reaches.
+
+    They are varied anew in every epoch, where the recipe augments.
+    """
     frame = framing(preprocessing)
     budget = int(psutil.virtual_memory().available * MEMORY_SHARE)
     whole = kept_in_memory(read_pixels, budget)
     framed = kept_in_memory(lambda path: frame(read_pixels(path)), budget)
-
     augmentation = AUGMENTATIONS[recipe.augment]
     source = whole if augmentation.from_whole else framed
 
@@ -103,9 +159,13 @@ def from_pictures(model: nn.Module, recipe: Recipe, split: Split, preprocessing:
     def validation(chosen: Chosen) -> Iterator[Batch]:
         return _labelled(read_ahead(lambda index: framed(split.val[index].path), chosen), split.val, chosen)
 
-    device = next(model.parameters()).device
-    network = nn.Sequential(Normalise(preprocessing).to(device), model)
     return Inputs(network, training, validation, recipe.batch_size)
+
+
+def _from_bytes(model: nn.Module, preprocessing: Preprocessing) -> nn.Module:
+    """The model with what makes numbers of bytes before it."""
+    device = next(model.parameters()).device
+    return nn.Sequential(Normalise(preprocessing).to(device), model)
 
 
 def _labelled(images: Iterator[Tensor], examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:

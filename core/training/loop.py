@@ -11,6 +11,7 @@ from core.backbones.freeze import switch
 from core.data.batches import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
 from core.events import EpochEnded, Event, Metrics, Notice, Progress, RunFinished, RunStopped, StepEnded, StopRequested
+from core.messages import Message
 from core.recipe import Recipe
 from core.training import checkpoint
 from core.training.checkpoint import AFTER_EPOCHS, AMID_EPOCHS, Checkpointer
@@ -18,6 +19,8 @@ from core.training.device import autocast, to_device
 from core.training.objective import Tally, Terms, measure, terms
 from core.training.setup import Setup, prepare, started
 from core.training.state import Snapshot, TrainingState, deciding_loss
+
+VALIDATING = Message("Validating")
 
 
 def train(
@@ -33,92 +36,92 @@ def train(
     WeightsUnavailable, BadCheckpoint, or Diverged. When no epoch has ended by then, the newest weights whose loss was
     finite are kept.
     """
-    kept = checkpoint.read_state(resume_file) if resume_file and resume_file.is_file() else None
-    standing = checkpoint.training_state(kept) if kept else TrainingState()
+    saved = checkpoint.read_state(resume_file) if resume_file and resume_file.is_file() else None
+    state = checkpoint.training_state(saved) if saved else TrainingState()
     ending: type[RunFinished | RunStopped] = RunFinished
     try:
         setup = yield from prepare(recipe, features_folder)
-        if kept:
-            checkpoint.restore_state(setup, kept)
-            standing = checkpoint.training_state(kept)  # Preparing once more is not part of the run's time.
-        yield from fit(setup, standing, Checkpointer(setup, standing, weights_file, resume_file))
+        if saved:
+            checkpoint.restore_state(setup, saved)
+            state = checkpoint.training_state(saved)  # Preparing once more is not part of the run's time.
+        yield from fit(setup, state, Checkpointer(setup, state, weights_file, resume_file))
     except StopRequested:
         ending = RunStopped
-    best = standing.best
+    best = state.best
     yield ending(
         best_epoch=best.epoch if best else 0,
         val_accuracy=best.val.accuracy if best and best.val else None,
-        seconds=standing.seconds(),
+        seconds=state.seconds(),
     )
 
 
-def fit(setup: Setup, standing: TrainingState, keeper: Checkpointer) -> Generator[Event, None, None]:
+def fit(setup: Setup, state: TrainingState, checkpointer: Checkpointer) -> Generator[Event, None, None]:
     """All epochs that are to come; whatever ends them, the weights of the best one are on the disk."""
     last_finite = Snapshot(setup.model)
     try:
-        yield started(setup, standing, steps_per_epoch=len(training_batches(setup, epoch=1)))
-        while standing.epoch <= setup.recipe.epochs:
-            ended = yield from run_epoch(setup, standing, keeper, last_finite)
-            standing.end_epoch(ended)
-            if ended is standing.best:
-                keeper.take_best(ended.epoch)
+        yield started(setup, state, steps_per_epoch=len(training_batches(setup, epoch=1)))
+        while state.epoch <= setup.recipe.epochs:
+            ended = yield from run_epoch(setup, state, checkpointer, last_finite)
+            state.end_epoch(ended)
+            if ended is state.best:
+                checkpointer.mark_best(ended.epoch)
             yield ended
-            yield from keeper.keep_after(AFTER_EPOCHS)
+            yield from checkpointer.write_after(AFTER_EPOCHS)
     except StopRequested:
-        if not standing.history:
-            keeper.take_best(epoch=0)
-        yield from keeper.keep()
+        if not state.history:
+            checkpointer.mark_best(epoch=0)
+        yield from checkpointer.write()
         raise
     except Exception as error:
-        if isinstance(error, Diverged) and not standing.history:
+        if isinstance(error, Diverged) and not state.history:
             last_finite.restore()
-            keeper.take_best(epoch=0)
-        yield from keeper.keep_best()
+            checkpointer.mark_best(epoch=0)
+        yield from checkpointer.write_best()
         raise
-    yield from keeper.keep()
-    if len(standing.history) > 1 and flat([deciding_loss(ended) for ended in standing.history]):
-        yield Notice("Nothing was learnt: the loss never moved. Try a higher learning rate.")
+    yield from checkpointer.write()
+    if len(state.history) > 1 and flat([deciding_loss(ended) for ended in state.history]):
+        yield Notice(Message("Nothing was learnt: the loss never moved. Try a higher learning rate."))
 
 
 def run_epoch(
-    setup: Setup, standing: TrainingState, keeper: Checkpointer, last_finite: Snapshot
+    setup: Setup, state: TrainingState, checkpointer: Checkpointer, last_finite: Snapshot
 ) -> Generator[Event, None, EpochEnded]:
     """One pass over the training images that changes weights, one over the validation images that does not."""
-    if standing.steps == 0:
-        standing.epoch_began = standing.seconds()
-    trained = yield from training_pass(setup, standing, keeper, last_finite)
-    training_seconds = standing.seconds_in_epoch()
-    validated = (yield from validation_pass(setup, standing.epoch)) if setup.split.val else None
+    if state.steps == 0:
+        state.epoch_began = state.seconds()
+    trained = yield from training_pass(setup, state, checkpointer, last_finite)
+    training_seconds = state.seconds_in_epoch()
+    validated = (yield from validation_pass(setup, state.epoch)) if setup.split.val else None
     return EpochEnded(
-        epoch=standing.epoch,
+        epoch=state.epoch,
         train=trained,
         val=validated,
-        seconds=standing.seconds_in_epoch(),
+        seconds=state.seconds_in_epoch(),
         images_per_second=len(setup.split.train) / training_seconds,
     )
 
 
 def training_pass(
-    setup: Setup, standing: TrainingState, keeper: Checkpointer, last_finite: Snapshot
+    setup: Setup, state: TrainingState, checkpointer: Checkpointer, last_finite: Snapshot
 ) -> Generator[Event, None, Metrics]:
     """One optimizer step per batch, for those batches that are not done yet."""
     switch(setup.awake, training=True)
-    epoch = standing.epoch
+    epoch = state.epoch
     chosen = training_batches(setup, epoch)
-    for batch in setup.inputs.training(chosen[standing.steps :], epoch):
+    for batch in setup.inputs.training(chosen[state.steps :], epoch):
         setup.optimizer.zero_grad()
         logits, labels, objective = forward(setup, batch)
         metrics = measure(objective, logits, labels)
-        step = (epoch - 1) * len(chosen) + standing.steps + 1
-        demand_finite(metrics.loss, setup.recipe, f"step {step}")
+        step = (epoch - 1) * len(chosen) + state.steps + 1
+        demand_finite(metrics.loss, setup.recipe, Message("step {step}", step=step))
         last_finite.take()
         objective.loss.backward()  # type: ignore[no-untyped-call]
         setup.optimizer.step()
-        standing.tally.add(metrics, len(labels))
-        standing.steps += 1
+        state.tally.add(metrics, len(labels))
+        state.steps += 1
         yield StepEnded(step, epoch, setup.optimizer.param_groups[0]["lr"], metrics)
-        yield from keeper.keep_after(AMID_EPOCHS)
-    return standing.tally.mean()
+        yield from checkpointer.write_after(AMID_EPOCHS)
+    return state.tally.mean()
 
 
 def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]:
@@ -130,8 +133,8 @@ def validation_pass(setup: Setup, epoch: int) -> Generator[Event, None, Metrics]
         with torch.inference_mode():
             logits, labels, objective = forward(setup, batch)
             tally.add(measure(objective, logits, labels), len(labels))
-        yield Progress("Validating", done, len(chosen))
-    demand_finite(tally.mean().loss, setup.recipe, f"the validation of epoch {epoch}")
+        yield Progress(VALIDATING, done, len(chosen))
+    demand_finite(tally.mean().loss, setup.recipe, Message("the validation of epoch {epoch}", epoch=epoch))
     return tally.mean()
 
 
@@ -154,12 +157,13 @@ def flat(losses: list[float]) -> bool:
     return max(losses) - min(losses) <= 1e-5 * abs(losses[0])
 
 
-def demand_finite(loss: float, recipe: Recipe, where: str) -> None:
+def demand_finite(loss: float, recipe: Recipe, where: Message) -> None:
     """Raises Diverged, with advice, unless `loss` is a number below infinity."""
     if math.isfinite(loss):
         return
     lr = recipe.optimizer.lr
-    advice = f"Lower the learning rate from {lr:g} to {lr / 10:g}"
+    advice = Message("Lower the learning rate from {lr:g} to {lower:g}", lr=lr, lower=lr / 10)
     if recipe.penalties.l1 or recipe.penalties.l2:
-        advice += ", or the penalties"
-    raise Diverged(f"Training diverged: the loss was {loss} at {where}. {advice}, and train again.")
+        advice = Message("{advice}, or the penalties", advice=advice)
+    template = "Training diverged: the loss was {loss} at {where}. {advice}, and train again."
+    raise Diverged(template, loss=loss, where=where, advice=advice)

@@ -14,6 +14,7 @@ from core.backbones.freeze import freeze, train_mode
 from core.data.scan import read_image_folder
 from core.data.split import Split, split
 from core.events import Event, Notice, Progress, RunStarted
+from core.messages import Message
 from core.recipe import Recipe
 from core.training.device import (
     Precision,
@@ -66,16 +67,16 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     keep_freed_memory()
     device = find_device(recipe.device)
     folder = read_image_folder(Path(recipe.data))
-    drawn = split(folder, recipe.val_fraction, recipe.seed)
-    batch_size, remarks = fit_batch_size(recipe.batch_size, len(drawn.train))
-    for text in (*drawn.notices, *remarks):
+    examples = split(folder, recipe.val_fraction, recipe.seed)
+    batch_size, remarks = fit_batch_size(recipe.batch_size, len(examples.train))
+    for text in (*examples.notices, *remarks):
         yield Notice(text)
 
     backbone = catalogue.get(recipe.backbone)
     layers = catalogue.select(backbone, recipe.trainable)
     if recipe.weights == "pretrained":
         for done, total in pretrained.fetch_weights(backbone):
-            yield Progress(f"Downloading the weights of {backbone.title}", done, total)
+            yield Progress(Message("Downloading the weights of {backbone}", backbone=backbone.title), done, total)
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
@@ -84,14 +85,14 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     train_mode(model, backbone, layers)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
     frozen_in = choose_precision(recipe.precision, device)
-    inputs = yield from prepare_inputs(model, recipe, drawn, preprocessing, frozen_in, features_folder)
+    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
         recipe=recipe,
         classes=folder.classes,
-        split=drawn,
+        split=examples,
         preprocessing=preprocessing,
         model=model,
         awake=tuple(module for module in model.modules() if module.training),
@@ -105,7 +106,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     )
 
 
-def started(setup: Setup, standing: TrainingState, steps_per_epoch: int) -> RunStarted:
+def started(setup: Setup, state: TrainingState, steps_per_epoch: int) -> RunStarted:
     """The event that says what is about to be trained, and how much of it is done already."""
     trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
     return RunStarted(
@@ -118,20 +119,24 @@ def started(setup: Setup, standing: TrainingState, steps_per_epoch: int) -> RunS
         steps_per_epoch=steps_per_epoch,
         device=str(setup.device),
         precision=setup.precision,
-        epochs_done=standing.epoch - 1,
-        steps_done=(standing.epoch - 1) * steps_per_epoch + standing.steps,
+        epochs_done=state.epoch - 1,
+        steps_done=(state.epoch - 1) * steps_per_epoch + state.steps,
     )
 
 
-def fit_batch_size(wanted: int, images: int) -> tuple[int, tuple[str, ...]]:
+def fit_batch_size(wanted: int, images: int) -> tuple[int, tuple[Message, ...]]:
     """The batch size that `images` training images allow, and what to say about it.
 
     At least 2, because BatchNorm in training mode cannot normalise one value per channel; at most all images.
     """
     if wanted > images:
-        return images, (f"The batch size was lowered from {wanted} to {images}, the number of training images.",)
+        template = "The batch size was lowered from {wanted} to {images}, the number of training images."
+        return images, (Message(template, wanted=wanted, images=images),)
     if wanted == 1:
-        return 2, ("The batch size was raised from 1 to 2, because BatchNorm cannot learn from a single picture.",)
+        return 2, (
+            Message("The batch size was raised from 1 to 2, because BatchNorm cannot learn from a single picture."),
+        )
     if images % wanted == 1:
-        return wanted, (f"The last batch would hold a single picture; it joins the one before, {wanted + 1} in all.",)
+        template = "The last batch would hold a single picture; it joins the one before, {size} in all."
+        return wanted, (Message(template, size=wanted + 1),)
     return wanted, ()

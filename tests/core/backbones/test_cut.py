@@ -8,6 +8,7 @@ from core.backbones import catalogue
 from core.backbones.build import build, construct, parameters_on_meta
 from core.backbones.cut import Cut, cut
 from core.backbones.freeze import freeze, train_mode
+from tests.core.backbones.networks import ONE_PER_FAMILY, quickly_built
 
 CUTS = [
     ("mobilenet_v2", ["head"], 64),
@@ -106,3 +107,15 @@ def test_training_from_the_first_layer_leaves_nothing_to_cut() -> None:
     assert halves("vit_b_32", ["embedding"], 224)[1] is None
     # They recolour the pictures first, which is nothing worth keeping.
     assert halves("googlenet", ["stem", "head"], 64)[1] is None
+
+
+@pytest.mark.parametrize("name", ONE_PER_FAMILY)
+def test_the_catalogue_knows_whether_there_is_a_prefix(name: str) -> None:
+    """Training begins at the pictures just where the first layer learns."""
+    backbone = catalogue.get(name)
+    first, all_layers = backbone.first_layer, frozenset(layer.path for layer in backbone.layers)
+    for layers in (frozenset({first}), all_layers - {first}):
+        model = quickly_built(name, 3)
+        freeze(model, layers)
+        train_mode(model, backbone, layers)
+        assert (cut(model, backbone.min_size) is None) is (first in layers)

@@ -128,7 +128,7 @@ def test_a_full_disk_means_training_without_features(
 
     monkeypatch.setattr(features, "_write_header", full)
     events = run(small_recipe(make_folder(a=5, b=5)))
-    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    (notice,) = [str(event.text) for event in events if isinstance(event, Notice)]
     assert "No space left on device" in notice
     assert any(isinstance(event, EpochEnded) for event in events)
     assert [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()] == []
@@ -139,7 +139,7 @@ def test_features_beyond_the_limit_are_not_kept(
 ) -> None:
     monkeypatch.setenv("THAW_FEATURES_GB", str((10 * 512 * 4 - 1) / 1e9))
     events = run(small_recipe(make_folder(a=5, b=5)))
-    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    (notice,) = [str(event.text) for event in events if isinstance(event, Notice)]
     assert "every epoch runs the whole network" in notice.lower()
     assert "are allowed" in notice
 

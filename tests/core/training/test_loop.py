@@ -167,7 +167,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(
 
 def test_a_learning_rate_too_small_to_change_anything_is_said(make_folder: MakeFolder, weights_file: Path) -> None:
     events = list(train(small_recipe(make_folder(a=8, b=8), optimizer={"lr": 1e-30}, epochs=3), weights_file))
-    assert any("Nothing was learnt" in notice.text for notice in only(Notice, events))
+    assert any("Nothing was learnt" in str(notice.text) for notice in only(Notice, events))
     assert isinstance(events[-1], RunFinished)
 
 
@@ -185,7 +185,7 @@ def test_what_is_done_differently_is_said(
 ) -> None:
     recipe = small_recipe(make_folder(**counts), batch_size=batch_size, epochs=1, trainable="all")
     events = list(train(recipe, weights_file))
-    assert any(sentence.lower() in notice.text.lower() for notice in only(Notice, events))
+    assert any(sentence.lower() in str(notice.text).lower() for notice in only(Notice, events))
     assert isinstance(events[-1], RunFinished)
 
 

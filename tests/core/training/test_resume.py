@@ -1,5 +1,6 @@
 """A run that was interrupted ends like one that never was: the same losses, the same weights, bit for bit."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from core.events import (
     StepEnded,
     StopRequested,
 )
+from core.metrics import METRICS
 from core.optimizers import OPTIMIZERS
-from core.recipe import Recipe
+from core.recipe import Recipe, parse
 from core.training import checkpoint
-from core.training.loop import train
-from tests.conftest import MakeFolder, small_recipe
+from core.training.loop import train, training_batches
+from core.training.setup import prepare
+from tests.conftest import MakeFolder, result_of, small_recipe
+from tests.core.jobs.old_homes import ROOT, digest_of_weights, finish_with_old_code, unpack_old_home
 
 Moment = Callable[[Event], bool]
 
@@ -37,7 +41,7 @@ def end_of_epoch(number: int) -> Moment:
 
 
 def validating(event: Event) -> bool:
-    return isinstance(event, Progress) and event.stage == "Validating"
+    return isinstance(event, Progress) and str(event.stage) == "Validating"
 
 
 class Runs:
@@ -164,3 +168,28 @@ def test_the_state_of_another_network_is_refused(make_folder: MakeFolder, tmp_pa
     runs.go(small_recipe(data, epochs=1))
     with pytest.raises(BadCheckpoint, match="as a new run"):
         runs.go(small_recipe(data, epochs=1, trainable=["layer4", "head"]))
+
+
+@pytest.mark.slow
+def test_a_run_that_the_code_before_has_paused_goes_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # The run's pictures are named by a path that begins here.
+    expected = unpack_old_home(tmp_path / "home")
+    paused = expected.finished.run
+    folder = tmp_path / "home" / "runs" / str(paused)
+    recipe = parse(expected.runs[paused].recipe)
+    saved = checkpoint.read_state(folder / "resume.pt")
+    setup = result_of(prepare(recipe, tmp_path / "home" / "features"))
+    checkpoint.restore_state(setup, saved)
+    state = checkpoint.training_state(saved)
+    assert (state.epoch - 1) * len(training_batches(setup, 1)) + state.steps == expected.runs[paused].steps
+    assert state.tally.sums.keys() == METRICS.keys()
+
+    shutil.copytree(tmp_path / "home", tmp_path / "same")
+    files = (folder / "model.safetensors", tmp_path / "home" / "features", folder / "resume.pt")
+    *_, ended = train(recipe, *files)
+    assert isinstance(ended, RunFinished)
+    assert ended.best_epoch == expected.finished.best_epoch
+    digest = finish_with_old_code(tmp_path / "same", tmp_path / "scratch", paused)
+    assert digest_of_weights(folder / "model.safetensors") == digest

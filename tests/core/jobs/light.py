@@ -38,7 +38,7 @@ def workers_ended() -> Iterator[None]:
     try:
         yield
     finally:
-        alive = light_processes()
+        alive = _children("core.jobs.worker")
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -47,10 +47,15 @@ def workers_ended() -> Iterator[None]:
 
 def light_processes() -> list[psutil.Process]:
     """The light workers that this process has started and that live."""
+    return _children("light")
+
+
+def _children(word: str) -> list[psutil.Process]:
+    """Children of this process with that word in their command lines."""
     found = []
     for process in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
-            if "light" in process.cmdline():
+            if word in process.cmdline():
                 found.append(process)
     return found
 

@@ -75,7 +75,7 @@ def test_an_uploaded_archive_becomes_a_data_set(store: Store, tmp_path: Path) ->
 
 
 def test_a_bad_one_leaves_its_sentence_and_nothing_else(store: Store) -> None:
-    with pytest.raises(JobFailed, match="data.zip is damaged, or no zip or tar archive"):
+    with pytest.raises(JobFailed, match=r"data\.zip is damaged, or no zip or tar archive"):
         carried_out(store, ARCHIVE, uploaded(b"nothing good"))
     assert list(home.data_folder().iterdir()) == []
     assert list(home.uploads_folder().iterdir()) == []

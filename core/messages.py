@@ -8,10 +8,11 @@ words with `str` or `in_words`. A template names its values in braces. A number 
 template can neither reach into objects nor fill the memory.
 """
 
+import functools
 import math
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import PurePath
@@ -50,8 +51,8 @@ class Message:
     def __init__(self, one: str, many: str | None = None, /, **values: Given) -> None:
         object.__setattr__(self, "one", _text(one))
         object.__setattr__(self, "many", None if many is None else _text(many))
-        kept = tuple((_text(name), _plain(value)) for name, value in sorted(values.items()))
-        object.__setattr__(self, "values", kept)
+        kept = {_text(name): _plain(value) for name, value in values.items()}
+        object.__setattr__(self, "values", tuple(sorted(kept.items())))
 
     def __str__(self) -> str:
         return in_words(self)
@@ -84,39 +85,56 @@ def in_words(message: Message, translate: Translate = _english) -> str:
     if not values:
         return template
     try:
-        words = _Words(translate).vformat(template, (), values)
-    except (KeyError, ValueError):
+        return _filled(template, values, translate)
+    except (KeyError, ValueError, OverflowError):
         return template
-    return words if len(words) <= LONGEST else words[:LONGEST] + _CUT_OFF
 
 
-class _Words(string.Formatter):
-    """Puts values into a template. Knows plain names and the formats of this module, and nothing else."""
+def _filled(template: str, values: Mapping[str, Value], translate: Translate) -> str:
+    """The template with its values. Raises KeyError, ValueError or OverflowError where they do not fit.
 
-    def __init__(self, translate: Translate) -> None:
-        self._translate = translate
+    A message or a list that the template names many times is put into words once: a few that hold each other would
+    otherwise take for ever.
+    """
 
-    def get_field(self, field_name: str, _args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
-        """The value called `field_name`; a name with dots or brackets is no value's. Raises KeyError."""
-        return kwargs[field_name], field_name
+    @functools.cache
+    def words(name: str, form: str) -> str:
+        return _worded(values[name], form, translate)
 
-    def convert_field(self, value: Any, conversion: str | None) -> Any:
-        """The value as it is. Raises ValueError for `{name!r}` and its like."""
-        if conversion is not None:
-            raise ValueError("a template converts nothing")
+    def parts() -> Iterator[str]:
+        for text, name, form, conversion in string.Formatter().parse(template):
+            yield text
+            if conversion is not None:
+                raise ValueError("a template converts nothing")
+            if name is not None:
+                yield words(name, form or "")
+
+    return _joined(parts())
+
+
+def _worded(value: Value, form: str, translate: Translate) -> str:
+    """A value as text; a format is for numbers, text stays as it is. Raises ValueError for another format."""
+    if isinstance(value, Message):
+        return in_words(value, translate)
+    if isinstance(value, tuple):
+        return _joined((_worded(inner, "", translate) for inner in value), "\n" if form == "lines" else ", ")
+    if isinstance(value, str):
         return value
+    if not _FORMAT.fullmatch(form):
+        raise ValueError("no format for numbers")
+    return format(value, form)
 
-    def format_field(self, value: Any, format_spec: str) -> str:
-        """The value as text; a format is for numbers, text stays as it is. Raises ValueError for another format."""
-        if isinstance(value, Message):
-            return in_words(value, self._translate)
-        if isinstance(value, tuple):
-            return ("\n" if format_spec == "lines" else ", ").join(self.format_field(inner, "") for inner in value)
-        if isinstance(value, str):
-            return value
-        if not _FORMAT.fullmatch(format_spec):
-            raise ValueError("no format for numbers")
-        return format(value, format_spec)
+
+def _joined(parts: Iterable[str], between: str = "") -> str:
+    """The parts in a row. Reads no more of them than LONGEST characters need, and cuts off what is longer."""
+    kept: list[str] = []
+    length = 0
+    for part in parts:
+        kept.append(part)
+        length += len(between) + len(part)
+        if length - len(between) > LONGEST:
+            return between.join(kept)[:LONGEST] + _CUT_OFF
+    return between.join(kept)
 
 
 def percent(share: float | None) -> str:

@@ -52,7 +52,7 @@ def cut(model: nn.Module, image_size: int) -> Cut | None:
     """The largest frozen prefix of `model`, and the rest; None when training begins at the first layer.
 
     Where the cut lies does not depend on `image_size` in pixels, which the model must allow; small ones are faster.
-    The model must be frozen and in training mode as it will be trained (`core.backbones.freeze`): a dropout that is on
+    The model must be frozen and in training mode as it will be trained (`core.backbones.build`): a dropout that is on
     ends the prefix as a trainable layer does.
     """
     traced = trace(model, image_size)

@@ -25,9 +25,8 @@ from torch import Tensor
 from core import events, files
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
-from core.events import ArtifactSaved, Checkpointing, EpochEnded
+from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
-from core.metrics import METRICS
 from core.recipe import Recipe, parse, to_settings
 from core.training.objective import Tally
 from core.training.setup import Setup

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.backbones.freeze import switch
+from core.backbones.build import switch
 from core.data.batches import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
 from core.events import EpochEnded, Event, Metrics, Notice, Progress, RunFinished, RunStopped, StepEnded, StopRequested

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.events import METRICS, heading
 from core.jobs.job import Run
-from core.metrics import METRICS, heading
 from core.recipe import flat_settings, title
 from dashboard.charts import Figure, layout, shortened
 from dashboard.palette import RUNS

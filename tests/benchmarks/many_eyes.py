@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_training
+from core.jobs.process import ensure_training
 from tests.benchmarks import job
 from tests.benchmarks.eye import Seen, look
 from tests.benchmarks.job import Job

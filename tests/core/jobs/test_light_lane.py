@@ -17,7 +17,7 @@ from core.data.scan import scan
 from core.jobs import results
 from core.jobs.job import Job
 from core.jobs.kinds import PUBLIC, InspectArguments, PublicArguments, cancel, request
-from core.jobs.launch import LIGHT_PLACES, QUICK_PLACE, ensure_light
+from core.jobs.process import LIGHT_PLACES, QUICK_PLACE, ensure_light
 from core.jobs.recover import LOST_JOB, TRIES
 from core.jobs.store import Store, open_store
 from tests.core.intake.bad_archives import GOOD

@@ -1,6 +1,8 @@
 """What tests share: image folders of their own, and a THAW_HOME of their own."""
 
-from collections.abc import Callable, Generator
+import ctypes
+import platform
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,25 @@ from PIL import Image
 from core.recipe import Recipe, parse
 
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
+
+GLIBC = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+SLOW = (
+    "tests/browser/",
+    "tests/core/backbones/test_build.py",
+    "tests/core/backbones/test_bundled_weights.py",
+    "tests/core/backbones/test_cut.py",
+    "tests/core/backbones/test_freeze.py",
+    "tests/core/intake/test_bombs.py",
+    "tests/core/intake/test_fuzz.py",
+    "tests/core/jobs/test_crash.py",
+    "tests/core/jobs/test_mishaps.py",
+    "tests/core/test_command_line.py",
+    "tests/core/training/test_features.py::test_the_same_numbers_as_without",
+    "tests/core/training/test_features.py::test_two_processes",
+    "tests/core/training/test_resume.py",
+)
+"""Beginnings of the names of tests that take more than a few seconds: `-m "not slow"` leaves them out."""
 
 MakeFolder = Callable[..., Path]
 Result = TypeVar("Result")
@@ -32,15 +53,30 @@ def result_of(generator: Generator[Any, None, Result]) -> Result:
             return returned
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what the table of slow tests names."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes the runs of whoever runs the tests, and no worker outlives its queue."""
+    """No test touches the runs of the person who runs the tests, and no worker outlives its queue."""
     home = tmp_path / "thaw_home"
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.setenv("THAW_WORKER_IDLE", "0")
     monkeypatch.setenv("THAW_DATA_ROOTS", str(tmp_path))
     monkeypatch.delenv("THAW_DATABASE_URL", raising=False)
     return home
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """After each test, what it has freed goes back to the system: glibc keeps gigabytes of freed tensors otherwise."""
+    yield
+    if GLIBC:
+        GLIBC.malloc_trim(0)
 
 
 @pytest.fixture

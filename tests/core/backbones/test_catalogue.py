@@ -187,7 +187,7 @@ def test_an_unknown_layer(wrong: str, nearest: str) -> None:
         catalogue.select(catalogue.get("resnet50"), ["head", wrong, "nonsense"])
     faults = caught.value.faults
     assert [(fault.field, fault.value) for fault in faults] == [("trainable", wrong), ("trainable", "nonsense")]
-    assert f'"{nearest}"' in faults[0].advice
+    assert f'"{nearest}"' in str(faults[0].advice)
 
 
 def test_nothing_to_train() -> None:

@@ -16,7 +16,8 @@ import torch
 from core import settings
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
-from core.backbones.pretrained import CHUNK, fetch_weights
+from core.backbones.pretrained import fetch_weights
+from core.download import CHUNK
 from core.errors import WeightsUnavailable
 
 CONTENT = b"0123456789" * (CHUNK // 4)

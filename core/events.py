@@ -142,7 +142,7 @@ class EpochEnded:
 class Checkpointing:
     """The state after `steps` steps of `epoch` is about to be put on the disk, from where the run can go on.
 
-    So whoever writes events down must have written all of them before asking for the next one.
+    The caller must have written down all events so far before it asks for the next one.
     """
 
     epoch: int

@@ -56,7 +56,7 @@ def train(
 
 
 def fit(setup: Setup, state: TrainingState, checkpointer: Checkpointer) -> Generator[Event, None, None]:
-    """All epochs that are to come; whatever ends them, the weights of the best one are on the disk."""
+    """Run all epochs that are to come. However they end, the weights of the best one are then on the disk."""
     last_finite = Snapshot(setup.model)
     try:
         yield started(setup, state, steps_per_epoch=len(training_batches(setup, epoch=1)))

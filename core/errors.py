@@ -23,6 +23,7 @@ such a sentence of any other exception.
 """
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,34 +134,57 @@ OUT_OF_MEMORY = Message(
     "trainable blocks, close other programs, and try again."
 )
 DISK_FULL = Message("The disk is full. Free some space and try again.")
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
-"""What torch (CPU, CUDA, cuBLAS, MPS) and the operating systems say of it, in lower case."""
-_NO_ROOM = ("no space left", "disk quota exceeded", "unexpected pos", "database or disk is full")
-"""The same of a full disk. "unexpected pos" is torch's word when it closes a file that could not be written whole."""
+UNSUPPORTED_CARD = Message(
+    "The graphics card is too old for this PyTorch, which has no code for it. Choose the CPU as the device, and try "
+    "again."
+)
+_NUMBERS = {errno.ENOSPC: DISK_FULL, errno.EDQUOT: DISK_FULL, errno.ENOMEM: OUT_OF_MEMORY}
+"""What the operating system's numbers mean."""
+_WORDS = (
+    ("MemoryError", r"", OUT_OF_MEMORY),
+    ("OutOfMemoryError", r"", OUT_OF_MEMORY),
+    ("RuntimeError", r"^(cuda|hip|xpu|mps)\b[\w ]*:? out of memory", OUT_OF_MEMORY),
+    ("RuntimeError", r"DefaultCPUAllocator: (not enough|can't allocate) memory", OUT_OF_MEMORY),
+    ("RuntimeError", r"_STATUS_ALLOC_FAILED|std::bad_alloc|cannot allocate memory \(12\)", OUT_OF_MEMORY),
+    ("RuntimeError", r"no kernel image is available for execution on the device", UNSUPPORTED_CARD),
+    ("RuntimeError", r"unexpected pos \d+ vs \d+|no space left on device \(28\)", DISK_FULL),
+    ("SafetensorError", r"(code: |os error )(28|112|122)\b", DISK_FULL),
+    ("SafetensorError", r"(code: |os error )12\b", OUT_OF_MEMORY),
+    ("OperationalError", r"^database or disk is full", DISK_FULL),
+    ("OperationalError", r"^could not \w+ file .*: no space left on device", DISK_FULL),
+)
+"""What torch (CPU, CUDA, cuBLAS, MPS), safetensors, SQLite and PostgreSQL say: the kind of exception, by its name, and
+its words. Words alone would not do: a path may have them. "unexpected pos" is torch's word when it closes a file that
+could not be written whole."""
 
 
 def explain(error: BaseException) -> Message:
-    """What happened and what to do, as one sentence, whatever was raised.
+    """What happened and what to do, as one sentence, for every exception.
 
-    Our own errors say it themselves. Of others, type, number and words tell; an exception that hides another one (torch
-    does so on a full disk) is explained by the one behind it.
+    Our own errors say it themselves. For others, kind, number and words tell. Some exceptions hide another one (torch
+    does so on a full disk): then the one behind tells.
     """
     if isinstance(error, ThawError):
         return error.message
     behind = [error]
-    while hidden := behind[-1].__cause__ or behind[-1].__context__:
-        if hidden in behind:
-            break
-        behind.append(hidden)
     for known in behind:
-        words = str(known).lower()
-        if isinstance(known, MemoryError) or any(said in words for said in _NO_MEMORY):
-            return OUT_OF_MEMORY
-        if getattr(known, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(said in words for said in _NO_ROOM):
-            return DISK_FULL
+        if meaning := _known(known):
+            return meaning
+        behind += [hidden for hidden in (known.__cause__, known.__context__) if hidden and hidden not in behind]
     if isinstance(error, OSError) and error.filename:
         cause = error.strerror or str(error)
         template = "{file} cannot be used ({cause}). Mend that, and try again."
         return Message(template, file=str(error.filename), cause=cause)
     template = "Something unexpected ended this ({kind}: {text}). The details are kept in the log."
     return Message(template, kind=type(error).__name__, text=str(error))
+
+
+def _known(error: BaseException) -> Message | None:
+    """The sentence for one exception by its kind, number and words; None where they are not known."""
+    if isinstance(error, OSError):
+        return _NUMBERS.get(error.errno or 0)
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    for kind, words, meaning in _WORDS:
+        if kind in kinds and re.search(words, str(error), re.IGNORECASE):
+            return meaning
+    return None

@@ -1,4 +1,4 @@
-"""Freeze a network but for some layers: what is frozen changes neither parameters nor BatchNorm statistics."""
+"""Freeze a network except for some layers. What is frozen keeps its parameters and its BatchNorm statistics."""
 
 from collections.abc import Iterable
 
@@ -14,10 +14,10 @@ def freeze(model: nn.Module, layers: frozenset[str]) -> None:
 
 
 def train_mode(model: nn.Module, backbone: Backbone, layers: frozenset[str]) -> None:
-    """Put `layers` and what contains them into training mode, and all else into eval mode.
+    """Put `layers` and the modules that contain them into training mode, and all others into eval mode.
 
-    So a frozen BatchNorm keeps its statistics. A module without parameters, such as dropout, follows the module that
-    contains it, or its block where it is a part of the block itself.
+    So a frozen BatchNorm keeps its statistics. A module without parameters, such as dropout, takes the mode of the
+    module that contains it, or of its block if the block names it.
     """
     parts = {path for block in backbone.blocks for path in block.modules}
     with_parameters = {"", *(above for layer in backbone.layers for above in lineage(layer.path))}

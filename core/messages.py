@@ -4,7 +4,7 @@
 
 The core makes messages, the store keeps template and values as JSON, and the edges (page, command line) put them into
 words with `str` or `in_words`. A template names its values in braces. A number may have a format: `{size:,}`,
-`{share:.1f}`, `{rate:g}`; a list may have `{names:lines}`. Nothing else is a format, so that a damaged or hostile
+`{share:.0%}`, `{rate:g}`; a list may have `{names:lines}`. Nothing else is a format, so that a damaged or hostile
 template can neither reach into objects nor fill the memory.
 """
 
@@ -31,7 +31,7 @@ DEEPEST = 8
 """How many messages a stored message may hold inside each other. Ours hold three at most."""
 LONGEST = 100_000
 """Characters of a sentence with values; what is longer is cut off."""
-_FORMAT = re.compile(r",?(\.\d\d?)?[dfg]?")
+FORMAT = re.compile(r",?(\.\d\d?)?[dfg%]?")
 """The formats that a number may have."""
 _CUT_OFF = "…"
 
@@ -120,7 +120,7 @@ def _worded(value: Value, form: str, translate: Translate) -> str:
         return _joined((_worded(inner, "", translate) for inner in value), "\n" if form == "lines" else ", ")
     if isinstance(value, str):
         return value
-    if not _FORMAT.fullmatch(form):
+    if not FORMAT.fullmatch(form):
         raise ValueError("no format for numbers")
     return format(value, form)
 

@@ -23,11 +23,11 @@ AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 
 
 def build(backbone: Backbone, classes: int, pretrained: bool) -> nn.Module:
-    """The network on the CPU: images (B, 3, H, W) that its pre-processing made → logits (B, classes).
+    """The network on the CPU: images (B, 3, H, W) after its pre-processing → logits (B, classes).
 
-    Pretrained weights are bundled or in torchvision's cache; nothing is downloaded here (`core.backbones.pretrained`
-    does). What is random is drawn from torch's global generator. Raises WeightsUnavailable when pretrained weights are
-    missing, damaged or another network's.
+    Pretrained weights come with Thaw or lie in torchvision's cache. Nothing is downloaded here:
+    `core.backbones.pretrained` does that. Random weights come from torch's global generator. Raises WeightsUnavailable
+    when pretrained weights are missing, damaged, or those of another network.
     """
     size = backbone.preprocessing.crop
     if pretrained:
@@ -44,8 +44,8 @@ def build(backbone: Backbone, classes: int, pretrained: bool) -> nn.Module:
 def _new_head(old: nn.Module, classes: int) -> nn.Module:
     """A layer like `old` for `classes` classes, as PyTorch initialises it.
 
-    The initialisations of EfficientNet and MNASNet depend on the number of outputs and were made for 1000: with five
-    classes they begin with a cross-entropy of 4 and 7 where chance is 1.6.
+    EfficientNet and MNASNet initialise their heads for 1000 outputs. With five classes, such a head begins with a
+    cross-entropy of 4 (EfficientNet) or 7 (MNASNet), where chance is 1.6.
     """
     if isinstance(old, nn.Conv2d):
         return nn.Conv2d(old.in_channels, classes, kernel_size=1)
@@ -55,7 +55,7 @@ def _new_head(old: nn.Module, classes: int) -> nn.Module:
 
 
 def _load(model: nn.Module, backbone: Backbone) -> None:
-    """Put the pretrained weights into `model`, all but the head's, which need not be there."""
+    """Put the pretrained weights into `model`, except those of the head. The file may lack the head."""
     path, state = _read(backbone)
     head = f"{backbone.head.path}."
     try:
@@ -87,7 +87,7 @@ def _read(backbone: Backbone) -> tuple[Path, dict[str, Tensor]]:
             model_dir=str(path.parent), map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
         return path, state
-    except Exception as error:  # An unpickler that is fed with damage raises whatever it stumbles over.
+    except Exception as error:  # A damaged pickle can raise any exception.
         raise _unusable(backbone, path) from error
 
 
@@ -98,8 +98,10 @@ def _current(key: str) -> str:
 
 def _unusable(backbone: Backbone, path: Path) -> WeightsUnavailable:
     return WeightsUnavailable(
-        f"The weights file {path} is damaged, or it is not {backbone.title}'s. Delete it and start again: it will be "
-        "downloaded anew."
+        "The weights file {file} is damaged, or it is not {title}'s. Delete it and start again: it will be downloaded "
+        "anew.",
+        file=path,
+        title=backbone.title,
     )
 
 
@@ -109,8 +111,8 @@ DRAWING = (nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_)
 def construct(name: str, image_size: int, *, initialise: bool = True) -> nn.Module:
     """torchvision's architecture `name` with 1000 classes and without auxiliary heads.
 
-    `image_size` in pixels matters to ViT only. `initialise=False` skips the slow initialisation of Inception and
-    GoogLeNet, for weights that are loaded anyway. Other weights are drawn from torch's global generator.
+    `image_size` in pixels matters to ViT only. `initialise=False` is for weights that are loaded afterwards: it skips
+    the slow initialisation of Inception and GoogLeNet. Other weights are drawn from torch's global generator.
     """
     settings: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
@@ -124,7 +126,7 @@ def construct(name: str, image_size: int, *, initialise: bool = True) -> nn.Modu
 
 
 class Unfilled(TorchFunctionMode):
-    """Inside, nothing is drawn at random: on the meta device that does nothing, slowly."""
+    """Inside, nothing is drawn at random. On the meta device that would do nothing, but take time."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -138,8 +140,8 @@ class Unfilled(TorchFunctionMode):
 def parameters_on_meta() -> Iterator[None]:
     """Inside, parameters of new modules have a shape but neither memory nor values; buffers are real.
 
-    `torch.device("meta")` would not do: RegNet's constructor computes its widths with tensors. The switch is
-    process-wide.
+    `torch.device("meta")` is no way to do this, because RegNet's constructor computes its widths with tensors. It acts
+    on the whole process.
     """
 
     def to_meta(_module: nn.Module, _name: str, parameter: Tensor | None) -> nn.Parameter | None:
@@ -161,10 +163,10 @@ def freeze(model: nn.Module, layers: frozenset[str]) -> None:
 
 
 def train_mode(model: nn.Module, backbone: Backbone, layers: frozenset[str]) -> None:
-    """Put `layers` and what contains them into training mode, and all else into eval mode.
+    """Put `layers` and the modules that contain them into training mode, and all others into eval mode.
 
-    So a frozen BatchNorm keeps its statistics. A module without parameters, such as dropout, follows the module that
-    contains it, or its block where it is a part of the block itself.
+    So a frozen BatchNorm keeps its statistics. A module without parameters, such as dropout, takes the mode of the
+    module that contains it, or of its block if the block names it.
     """
     parts = {path for block in backbone.blocks for path in block.modules}
     with_parameters = {"", *(above for layer in backbone.layers for above in lineage(layer.path))}

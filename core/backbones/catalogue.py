@@ -34,8 +34,9 @@ class Block:
     `modules` are the paths it consists of, in forward order: modules with all they contain, those without parameters
     (dropout, pooling) included, and bare parameters. `layers` are its layers, in the network's own order.
 
-    Of each picture of the weights' own size, `inflow` numbers come into it when all before it is frozen, and it takes
-    `flops` floating-point operations, the head for ImageNet's 1000 classes.
+    Both counts are for one picture of the size that the weights were made for: `inflow` numbers come into the block
+    when all blocks before it are frozen, and the block takes `flops` floating-point operations. The head counts with
+    ImageNet's 1000 classes.
     """
 
     name: str
@@ -123,7 +124,7 @@ class Backbone:
 
     @property
     def first_layer(self) -> str:
-        """The path of the layer that reads the pictures. Where it is frozen, there is a frozen part that runs once."""
+        """The path of the layer that reads the pictures. If it is frozen, a frozen part exists and runs only once."""
         module = self.blocks[0].modules[0]
         return next(layer.path for layer in self.layers if module in lineage(layer.path))
 
@@ -143,8 +144,8 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> Backbone:
     """The backbone of that name. Raises BadRecipe with the nearest name when there is none."""
     if name not in _entries():
-        advice = f'there is no such backbone; the nearest name is "{_nearest(name, names())}"'
-        raise BadRecipe([Fault("backbone", name, Message(advice))])
+        advice = Message('there is no such backbone; the nearest name is "{nearest}"', nearest=_nearest(name, names()))
+        raise BadRecipe([Fault("backbone", name, advice)])
     entry = _entries()[name]
     shape: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in entry["preprocessing"].items()
@@ -174,7 +175,7 @@ def lineage(path: str) -> Iterator[str]:
 
 @functools.cache
 def _choices(backbone: str) -> dict[str, frozenset[str]]:
-    """What each name that `trainable` may hold stands for: block names, and module paths from whole containers down."""
+    """The layers for each name that `trainable` may hold: block names, and paths of modules, containers first."""
     found: dict[str, set[str]] = {}
     for layer in get(backbone).layers:
         for path in lineage(layer.path):
@@ -191,8 +192,8 @@ def select(backbone: Backbone, trainable: Literal["all"] | Sequence[str]) -> fro
     choices = _choices(backbone.name)
     wanted = [block.name for block in backbone.blocks] if trainable == "all" else trainable
     if not wanted:
-        advice = 'chooses nothing to train; choose at least one block, such as ["head"]'
-        raise BadRecipe([Fault("trainable", trainable, Message(advice))])
+        advice = Message('chooses nothing to train; choose at least one block, such as ["head"]')
+        raise BadRecipe([Fault("trainable", trainable, advice)])
     unknown = [name for name in wanted if name not in choices]
     if unknown:
         raise BadRecipe([_unknown_layer(backbone, name, choices) for name in unknown])
@@ -202,8 +203,8 @@ def select(backbone: Backbone, trainable: Literal["all"] | Sequence[str]) -> fro
 def _unknown_layer(backbone: Backbone, name: str, choices: Iterable[str]) -> Fault:
     """Proposes a name of the same depth where there is one: for "layer5" rather "layer4" than "layer3.5"."""
     known = [choice for choice in choices if choice.count(".") == name.count(".")] or choices
-    advice = f'there is no such block or layer in {backbone.name}; the nearest name is "{_nearest(name, known)}"'
-    return Fault("trainable", name, Message(advice))
+    template = 'there is no such block or layer in {backbone}; the nearest name is "{nearest}"'
+    return Fault("trainable", name, Message(template, backbone=backbone.name, nearest=_nearest(name, known)))
 
 
 def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:

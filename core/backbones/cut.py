@@ -1,7 +1,7 @@
 """Cut a network in two: the frozen prefix, which need run only once, and the rest, which is trained.
 
-A value belongs to the prefix when nothing trainable, and nothing random, had a part in it. The two halves are graphs
-over the model's own modules: training the rest trains the model.
+A value belongs to the prefix when nothing trainable and nothing random was used to compute it. The two halves are
+graphs over the model's own modules: training the rest trains the model.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch.fx.experimental.optimization import fuse
 from torchvision.ops import StochasticDepth
 
 WHOLE = (StochasticDepth,)
-"""Modules that are not looked into: traced, they would keep today's training mode for ever."""
+"""Modules that stay one node. If they were traced, their present training mode would be fixed in the graph."""
 RANDOM = (nn.Dropout, StochasticDepth)
 
 Shapes = dict[fx.Node, tuple[int, ...] | None]
@@ -38,7 +38,7 @@ class Traced:
 
 
 class Tracer(fx.Tracer):
-    """torch.fx's own, but for what is WHOLE and for functions that need numbers and not their stand-ins."""
+    """torch.fx's own tracer; what is WHOLE, and each call of a function that needs real numbers, stays one node."""
 
     def __init__(self) -> None:
         super().__init__(autowrap_modules=(math, torchvision.ops))  # type: ignore[arg-type]
@@ -51,9 +51,9 @@ class Tracer(fx.Tracer):
 def cut(model: nn.Module, image_size: int) -> Cut | None:
     """The largest frozen prefix of `model`, and the rest; None when training begins at the first layer.
 
-    Where the cut lies does not depend on `image_size` in pixels, which the model must allow; small ones are faster.
-    The model must be frozen and in training mode as it will be trained (`core.backbones.build`): a dropout that is on
-    ends the prefix as a trainable layer does.
+    The place of the cut does not depend on `image_size` in pixels. The model must allow that size; small ones are
+    faster. The model must already be frozen, and in the training mode in which it will be trained
+    (`core.backbones.build`): an active dropout ends the prefix, and so does a trainable layer.
     """
     traced = trace(model, image_size)
     frontier = _narrowed(model, traced)
@@ -87,14 +87,14 @@ def _narrowed(model: nn.Module, traced: Traced) -> list[fx.Node]:
 
 
 def fold(prefix: fx.GraphModule) -> fx.GraphModule:
-    """The prefix with every BatchNorm made part of the convolution before it: faster, and the same but for rounding."""
+    """The prefix with each BatchNorm merged into the convolution before it: faster, and equal up to rounding."""
     folded = fuse(prefix, no_trace=True)
     assert isinstance(folded, fx.GraphModule)
     return folded
 
 
 def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> Shapes:
-    """The shape of what every node gives for a batch of two images; None for what is no tensor, such as a size."""
+    """For a batch of two images, the shape of each node's result; None where it is no tensor, but a size, say."""
     found: Shapes = {}
 
     class Recorder(fx.Interpreter):
@@ -119,7 +119,7 @@ def _is_batch(shape: tuple[int, ...] | None) -> bool:
 
 
 def _frozen(model: nn.Module, graph: fx.Graph) -> set[fx.Node]:
-    """The nodes in which nothing trainable and nothing random has a part, the images included."""
+    """The nodes that are computed without anything trainable or random. The images are among them."""
     frozen: set[fx.Node] = set()
     for node in graph.nodes:
         if node.op != "output" and all(source in frozen for source in node.all_input_nodes) and _is_still(model, node):
@@ -151,7 +151,7 @@ def _depends_on_images(graph: fx.Graph) -> set[fx.Node]:
 def _frontier(graph: fx.Graph, prefix: set[fx.Node], shapes: Shapes) -> list[fx.Node]:
     """The tensors of the prefix that the rest reads, in the graph's order.
 
-    Sizes and what is computed from parameters alone are not among them: the rest computes those again.
+    Sizes, and values computed from parameters alone, are not among them: the rest computes those again.
     """
     images = _depends_on_images(graph)
     frontier: set[fx.Node] = set()
@@ -170,7 +170,7 @@ def _frontier(graph: fx.Graph, prefix: set[fx.Node], shapes: Shapes) -> list[fx.
 
 
 def _without(prefix: set[fx.Node], nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    """The prefix without `nodes` and without all that comes of them."""
+    """The prefix without `nodes` and without all that is computed from them."""
     dropped = set(nodes)
     waiting = list(dropped)
     while waiting:
@@ -206,7 +206,7 @@ def _after(model: nn.Module, graph: fx.Graph, frontier: list[fx.Node]) -> fx.Gra
 
 
 def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node] | None = None) -> set[fx.Node]:
-    """`nodes` and all they come of; nothing that lies before a node of `stop`."""
+    """`nodes` and all that they are computed from, but nothing before a node of `stop`."""
     found: set[fx.Node] = set()
     waiting = list(nodes)
     while waiting:

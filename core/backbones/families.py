@@ -1,8 +1,8 @@
 """Which modules make up which block, family by family: the only hand-written part of the catalogue.
 
-A plan maps block names to module paths (or to bare parameters such as "class_token"), both in forward order. It names
-modules without parameters too, because a dropout has to know its block: as a pooling before a linear layer does, it
-belongs to the layer that it feeds.
+A plan maps block names to module paths (or to bare parameters such as "class_token"), both in forward order. It also
+names modules without parameters, because each dropout belongs to a block: that of the layer that it feeds. So does a
+pooling before a linear layer.
 """
 
 import re
@@ -152,7 +152,7 @@ def _shufflenet(_: Any) -> Plan:
 class Family:
     """Architectures of one paper: `pattern` matches their torchvision names, its groups fill `title`.
 
-    `min_size` in pixels stands where the weights' own meta data claim more than the network needs.
+    `min_size` in pixels is given where the meta data of the weights ask for more than the network needs.
     """
 
     name: str

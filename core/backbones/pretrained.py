@@ -12,7 +12,7 @@ from core.settings import torch_cache
 
 
 def bundled_file(backbone: Backbone) -> Path | None:
-    """The weights that come with Thaw, where they do."""
+    """The file of the weights that come with Thaw; None where none come with it."""
     path = FILE.parent / "weights" / f"{backbone.name}.safetensors"
     return path if backbone.name in BUNDLED and path.is_file() else None
 
@@ -29,7 +29,7 @@ def weights_state(backbone: Backbone) -> Literal["bundled", "cached", "download"
 def fetch_weights(backbone: Backbone) -> Generator[tuple[int, int], None, None]:
     """Download the weights unless they are there; yields (bytes done, bytes in all) on the way.
 
-    The file appears in the cache folder whole or not at all. Raises WeightsUnavailable when it cannot be had.
+    The cache folder gets the whole file or none. Raises WeightsUnavailable when the download fails.
     """
     weights = backbone.weights
     if weights is None or weights_state(backbone) != "download":
@@ -44,7 +44,7 @@ def fetch_weights(backbone: Backbone) -> Generator[tuple[int, int], None, None]:
 
 
 def weights_unavailable(backbone: Backbone, reason: Message) -> WeightsUnavailable:
-    """The sentence that names the file, the folder it may be copied into by hand, and the bundled backbones."""
+    """An error that names the file, the folder to copy it into by hand, and the bundled backbones."""
     ways_out = Message(
         "start from random weights, or choose a backbone whose weights come with Thaw: {bundled}.",
         bundled=[f"{get(name).title} ({name})" for name in BUNDLED],

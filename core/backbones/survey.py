@@ -21,7 +21,7 @@ from core.backbones.cut import features_at_cut, trace
 from core.backbones.families import find
 
 OTHER_WEIGHTS = {"mobilenet_v2": "IMAGENET1K_V1"}
-"""Where torchvision's default is not taken: the bundled MobileNetV2 has the pre-processing of V1."""
+"""Weights other than torchvision's default: the bundled MobileNetV2 has the pre-processing of V1."""
 
 
 def architectures() -> list[str]:
@@ -37,7 +37,7 @@ def network(name: str) -> nn.Module:
 
 
 def describe(name: str, model: nn.Module) -> Backbone:
-    """The catalogue's entry for `name`, read off `model` and off the meta data of its weights."""
+    """The catalogue's entry for `name`, from `model` and from the meta data of its weights."""
     family, title = find(name)
     weights = _weights(name)
     preprocessing = _preprocessing(weights)
@@ -102,7 +102,7 @@ def _measured(backbone: Backbone, model: nn.Module) -> Iterator[Block]:
     """The blocks, with what comes into each of them and what it takes."""
     size = backbone.preprocessing.crop
     counter = FlopCounterMode(display=False)
-    with counter:  # With gradients: without them, attention takes a shorter way that is not counted.
+    with counter:  # With gradients: without them, attention takes a faster path that is not counted.
         model.train()(torch.zeros(2, 3, size, size, device="meta"))
     flops = {path.partition(".")[2]: sum(counts.values()) // 2 for path, counts in counter.get_flop_counts().items()}
     traced = trace(model, size)

@@ -1,7 +1,10 @@
 """Sentences keep template and values, and are put into words in any language without a way to do harm."""
 
+import ast
 import json
 import math
+import re
+import string
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from core import events
 from core.events import Notice, Progress
-from core.messages import DEEPEST, LONGEST, Message, in_words, percent
+from core.messages import DEEPEST, FORMAT, LONGEST, Message, in_words, percent
 
 PLAIN = st.text() | st.integers() | st.floats() | st.booleans()
 NAMES = st.text(max_size=8)
@@ -310,3 +313,11 @@ def test_a_damaged_translation_is_shown_as_it_is() -> None:
 
 def test_shares_are_percentages() -> None:
     assert (percent(0.8333), percent(1), percent(None)) == ("83.3 %", "100.0 %", "–")
+
+
+def test_every_template_in_the_source_asks_for_formats_that_exist() -> None:
+    for path in (Path(__file__).parents[2] / "core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\{\w+:[^}]", node.value):
+                formats = [spec for _, name, spec, _ in string.Formatter().parse(node.value) if name and spec]
+                assert all(spec == "lines" or FORMAT.fullmatch(spec) for spec in formats), (path, node.lineno)

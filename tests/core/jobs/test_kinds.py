@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,19 +242,22 @@ def test_an_archive_of_the_servers_stays_where_it_is(ask: Ask, store: Store, tmp
 
 
 def test_what_killed_processes_left_is_tidied_up(ask: Ask, store: Store, data: Path, thaw_home: Path) -> None:
-    live = request(store, KINDS["upload"], ask("upload"))
-    kept = [thaw_home / "data" / f".staging-{live.id}", data / f".staging-{live.id}", uploaded("upload")]
-    gone = [thaw_home / "data" / ".staging-dead", data / ".staging-dead", uploaded("camera")]
-    gone.append(home.downloads_folder() / "cifar" / "set.tar.gz.0.partial")
-    fresh = uploaded("fresh")
-    for folder in (*kept[:2], *gone[:2], gone[3]):
+    live, over = request(store, KINDS["upload"], ask("upload")), request(store, KINDS["archive"], ask("archive"))
+    cancel(store, over.id)
+    library = thaw_home / "data"
+    unknown_and_new = library / ".staging-new"  # Perhaps an import into another database.
+    kept = [library / f".staging-{live.id}", data / f".staging-{live.id}", unknown_and_new]
+    unknown_and_old = library / ".staging-old"
+    half = home.downloads_folder() / "cifar" / "set.tar.gz.0.partial"
+    gone = [library / f".staging-{over.id}", data / f".staging-{over.id}", unknown_and_old, half]
+    for folder in (*kept, *gone):
         folder.mkdir(parents=True)
-    for old in (kept[2], *gone[2:]):
+    uploads = [uploaded("upload"), uploaded("fresh"), uploaded("lost")]
+    for old in (unknown_and_old, half, uploads[0], uploads[2]):
         os.utime(old, (1, 1))
     tidy(store)
-    assert [path.exists() for path in (*kept, fresh)] == [True] * 4
-    assert [path.exists() for path in gone] == [False] * 4
-    shutil.rmtree(kept[0])
+    assert [path.exists() for path in (*kept, *uploads[:2])] == [True] * 5
+    assert [path.exists() for path in (*gone, uploads[2])] == [False] * 5
 
 
 def test_a_public_data_set_says_where_it_is_from(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_text_that_no_database_takes_is_mended() -> None:
 
 MISFITS = """
 {x.__class__} {x.__class__.__mro__[1]} {x[0]} {x!r} {x!s} {n!a} {unknown} {} {0} { } {x x} {x!}
-{n:{n}} {n:1000000000} {n:0>999999999} {n:.999999999f} {n:.1f}{huge:.1f} {n:x} {n:%} {n:_} {n:lines} {n:.1d}
+{n:{n}} {n:1000000000} {n:0>999999999} {n:.999999999f} {n:.1f}{huge:.1f} {n:x} {n:b} {n:_} {n:lines} {n:.1d}
 """
 
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from core.cli import about, data, results, runs, train
+from core.cli import about, data, runs, train
 from core.errors import BadRecipe, BadSettings, StoreBusy, ThawError
 
 
@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe, bad settings or bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m core", description="Transfer learning from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, about, runs, data, results):
+    for command in (train, about, runs, data):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:

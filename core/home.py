@@ -13,6 +13,9 @@ from core.errors import BadSettings, Fault
 from core.messages import Message
 from core.settings import settings, variable
 
+SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
+"""The pictures that come along."""
+
 
 def thaw_home() -> Path:
     """The folder that THAW_HOME names, or ~/.thaw; made when it is not there yet. Raises BadSettings."""

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 from core.messages import Message
 
 Kind = Literal["number", "count", "switch", "choice", "pair", "text"]
-"""A number, a whole number, true or false, one name of several, two numbers; "text" for whatever else it may be."""
+"""A number, a whole number, true or false, one name of several, two numbers; "text" for anything else."""
 
 
 COMMENT_AT, WIDTH = 34, 115

@@ -13,9 +13,9 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
+from core.home import SAMPLE_DATA
 from core.optimizers import OPTIMIZERS
 from core.recipe import Recipe, parse
-from dashboard.allowed_folders import SAMPLE_DATA
 
 DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
 

@@ -1,4 +1,4 @@
-"""The pictures that can be chosen, by the names that people know them by."""
+"""The pictures that a page may use and choose, by the names that people know."""
 
 import hashlib
 from pathlib import Path
@@ -9,8 +9,34 @@ from core import home
 from core.data import datasets
 from core.data.scan import ImageFolder, Scan, arrange_classes, scan
 from core.errors import BadData
+from core.home import SAMPLE_DATA
+from core.messages import Message
+from core.settings import settings
 from dashboard import draft
-from dashboard.allowed_folders import SAMPLE_DATA, require_allowed
+
+
+def allowed_folders() -> tuple[Path, ...]:
+    """The folders of THAW_DATA_ROOTS."""
+    return settings().data_roots
+
+
+def require_allowed(path: Path) -> None:
+    """Raises BadData when `path`, links followed, lies in none of the folders that the page may use."""
+    try:
+        real = path.resolve()
+        real.exists()
+    except (OSError, ValueError) as error:  # Too long, or with a zero byte in it.
+        template = "{path} can be no path on this computer ({cause})."
+        raise BadData(template, path=repr(str(path)), cause=str(error)) from error
+    named = allowed_folders()
+    if any(real.is_relative_to(root) for root in (SAMPLE_DATA.resolve(), home.data_folder().resolve(), *named)):
+        return
+    template = (
+        "{path} is outside the folders that this page may use. Whoever starts Thaw allows folders by the setting "
+        "THAW_DATA_ROOTS ({folders})."
+    )
+    raise BadData(template, path=path, folders=named or Message("none so far"))
+
 
 SAMPLES = {
     str(SAMPLE_DATA / "stamps"): "Stamps: photos of things",

@@ -16,6 +16,23 @@ SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
 GLIBC = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
+SLOW = (
+    "tests/browser/",
+    "tests/core/backbones/test_build.py",
+    "tests/core/backbones/test_bundled_weights.py",
+    "tests/core/backbones/test_cut.py",
+    "tests/core/backbones/test_freeze.py",
+    "tests/core/intake/test_bombs.py",
+    "tests/core/intake/test_fuzz.py",
+    "tests/core/jobs/test_crash.py",
+    "tests/core/jobs/test_mishaps.py",
+    "tests/core/test_command_line.py",
+    "tests/core/training/test_features.py::test_the_same_numbers_as_without",
+    "tests/core/training/test_features.py::test_two_processes",
+    "tests/core/training/test_resume.py",
+)
+"""Beginnings of the names of tests that take more than a few seconds: `-m "not slow"` leaves them out."""
+
 MakeFolder = Callable[..., Path]
 Result = TypeVar("Result")
 
@@ -34,6 +51,13 @@ def result_of(generator: Generator[Any, None, Result]) -> Result:
         except StopIteration as end:
             returned: Result = end.value
             return returned
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what the table of slow tests names."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

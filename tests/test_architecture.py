@@ -4,15 +4,18 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import pytest
+
+from core import errors
+from core.errors import ThawError
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     (
         "core.messages",
         "core.errors",
-        "core.metrics",
         "core.events",
         "core.recipe_fields",
         "core.optimizers",
@@ -24,7 +27,7 @@ FLOORS = [
     ("core.home",),
     ("core.data", "core.backbones"),
     ("core.intake",),
-    ("core.training.validate", "core.training"),
+    ("core.training",),
     ("core.results",),
     ("core.tracking",),
     ("core.jobs",),
@@ -101,3 +104,36 @@ def test_the_dashboard_has_no_torch_within_reach() -> None:
     code = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("room", "most_files"), [("core", 66), ("dashboard", 40)])
+def test_rooms_have_few_files_of_a_good_size(room: str, most_files: int) -> None:
+    sizes = [len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES if path.is_relative_to(ROOT / room)]
+    with_content = [lines for lines in sizes if lines]
+    assert len(with_content) <= most_files
+    assert median(with_content) >= 95
+    assert max(with_content) <= 320
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=map(module_of, SOURCES))
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")]
+    assert not asked or module_of(path) == "core.settings"
+
+
+SPOKEN = {"Message", "Notice", "Progress", "Skipped"}
+SPOKEN |= {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ThawError)}
+"""What is made from a template."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=map(module_of, SOURCES))
+def test_templates_do_not_hold_values(path: Path) -> None:
+    """A sentence whose values are already in its template cannot be translated."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    filled = {node for node in nodes if isinstance(node, ast.JoinedStr)}
+    named = {ast.unparse(node.targets[0]) for node in nodes if isinstance(node, ast.Assign) and node.value in filled}
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        if ast.unparse(call.func).rpartition(".")[2] in SPOKEN:
+            parts = [part for template in call.args[:2] for part in ast.walk(template)]
+            assert not [ast.unparse(part) for part in parts if part in filled or ast.unparse(part) in named]

@@ -53,7 +53,7 @@ def cut(model: nn.Module, image_size: int) -> Cut | None:
 
     The place of the cut does not depend on `image_size` in pixels. The model must allow that size; small ones are
     faster. The model must already be frozen, and in the training mode in which it will be trained
-    (`core.backbones.freeze`): an active dropout ends the prefix, and so does a trainable layer.
+    (`core.backbones.build`): an active dropout ends the prefix, and so does a trainable layer.
     """
     traced = trace(model, image_size)
     frontier = _narrowed(model, traced)

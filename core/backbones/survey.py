@@ -15,11 +15,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from core.backbones.build import construct, parameters_on_meta
+from core.backbones.build import construct, freeze, parameters_on_meta, train_mode
 from core.backbones.catalogue import FILE, Backbone, Block, Head, Layer, Preprocessing, PretrainedWeights
 from core.backbones.cut import features_at_cut, trace
 from core.backbones.families import find
-from core.backbones.freeze import freeze, train_mode
 
 OTHER_WEIGHTS = {"mobilenet_v2": "IMAGENET1K_V1"}
 """Weights other than torchvision's default: the bundled MobileNetV2 has the pre-processing of V1."""

@@ -13,7 +13,7 @@ from core.backbones import catalogue, pretrained
 from core.settings import described
 
 if TYPE_CHECKING:
-    from core.cli.commands import Commands
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def add_to(commands: "Commands") -> None:

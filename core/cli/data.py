@@ -24,7 +24,7 @@ from core.jobs.process import process_id
 from core.jobs.store import open_store
 
 if TYPE_CHECKING:
-    from core.cli.commands import Commands
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Result = TypeVar("Result")
 SHOWN = 20

@@ -21,7 +21,7 @@ from core.recipe import read_toml
 from core.training.validate import check
 
 if TYPE_CHECKING:
-    from core.cli.commands import Commands
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def add_to(commands: "Commands") -> None:

@@ -7,7 +7,6 @@ leaves nothing behind. A new kind is a model of arguments, a generator, and a ro
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from core.data.scan import scan
 from core.errors import BadRecipe, Fault
 from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
-from core.intake.importer import archive_members, clear_staging, create_dataset, extend_dataset
+from core.intake.importer import archive_members, create_dataset, extend_dataset
 from core.intake.public import PUBLIC_SETS
 from core.jobs.job import Job, Lane
 from core.jobs.store import Store
@@ -32,10 +31,6 @@ from core.messages import Message
 from core.recipe import Recipe, parse, to_settings, to_toml
 from core.training.validate import check
 
-UPLOADING = 3600.0
-"""Seconds after which the files of a browser that nobody asked for, and half downloads, count as forgotten."""
-ABANDONED = 24 * 3600.0
-"""Seconds after which staged pictures count as left over whose job nobody remembers."""
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
 
@@ -305,20 +300,3 @@ def delete_upload(job: Job) -> None:
         if home.uploads_folder() in path.parents:
             top = path.relative_to(home.uploads_folder()).parts[0]
             shutil.rmtree(home.uploads_folder() / top, ignore_errors=True)
-
-
-def tidy(store: Store) -> None:
-    """Delete what killed processes left: staged pictures of jobs that are not live, half downloads, lost uploads."""
-    live = store.jobs.live()
-
-    def is_over(token: str, age: float) -> bool:
-        job = store.jobs.get(token)
-        return age > ABANDONED if job is None else not job.live
-
-    clear_staging(home.data_folder(), is_over)
-    for folder in (home.downloads_folder(), *home.downloads_folder().glob("*/")):
-        files.sweep(folder, UPLOADING)
-    used = json.dumps([dict(job.arguments) for job in live])
-    for upload in home.uploads_folder().glob("*"):
-        if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:
-            shutil.rmtree(upload, ignore_errors=True)

@@ -1,6 +1,9 @@
-"""Processes of this machine: how they are named in the store, whether one is still there, and how one is started."""
+"""Processes of this machine: how they are named, found and started, and how many serve each lane of the queue."""
 
+import functools
+import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,13 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
+
+from core import home
+from core.jobs.job import Lane
+from core.settings import settings
 
 if sys.platform == "win32":
     _DETACHED = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
     _LOW_PRIORITY = psutil.BELOW_NORMAL_PRIORITY_CLASS
 else:
     _DETACHED = 0
-    _LOW_PRIORITY = 10
+    _LOW_PRIORITY = 5  # A quarter of the processor beside a process of ordinary priority: previews still come soon.
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,5 +102,69 @@ def detached(module: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
 
 
 def lower_priority() -> None:
-    """Let processes of ordinary priority, such as the one that trains, go first."""
+    """Let processes of ordinary priority, such as the one that trains, go first.
+
+    Linux shares the processor between sessions before it looks at the priorities within each (sched(7), autogroup), and
+    each worker is a session of its own.
+    """
     psutil.Process().nice(_LOW_PRIORITY)
+    if sys.platform == "linux" and os.getsid(0) == os.getpid():
+        with suppress(OSError):  # Not every kernel does so.
+            Path("/proc/self/autogroup").write_text(str(_LOW_PRIORITY), encoding="ascii")
+
+
+LIGHT_PLACES = 2
+"""Processes for all work but training: the first takes quick kinds only, so that nobody waits for an import."""
+QUICK_PLACE = 0
+_started: dict[Path, "subprocess.Popen[bytes]"] = {}
+"""The newest worker that this process started for each place, by its lock. It may not have reached it yet."""
+
+
+@functools.cache
+def graphics_cards() -> int:
+    """How many GPUs NVIDIA's own tool lists; asked without torch, which the dashboard does without."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0
+    listed = subprocess.run([tool, "--list-gpus"], capture_output=True, text=True, check=False, timeout=30)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def training_places() -> int:
+    """How many runs train at a time: THAW_WORKERS, or one for each GPU, or one on the CPU."""
+    return settings().workers or max(1, graphics_cards())
+
+
+def ensure_training(wanted: int = 1) -> None:
+    """Have `wanted` workers serve the runs, as far as there are places: start those that are missing."""
+    for place in range(min(wanted, training_places())):
+        _ensure("training", place)
+
+
+def ensure_light(quick: int, long: int) -> None:
+    """Have workers for so many quick jobs and long jobs, at two places at the most."""
+    if quick:
+        _ensure("light", QUICK_PLACE)
+    if long or quick > 1:
+        _ensure("light", LIGHT_PLACES - 1)
+
+
+def _ensure(lane: Lane, place: int) -> None:
+    """Start a worker unless one serves the place or is on its way; what it prints goes to THAW_HOME/worker.log."""
+    lock = home.worker_lock(lane, place)
+    if not (_is_coming(lock) or _is_served(lock)):
+        _started[lock] = detached(["core.jobs.worker", lane, str(place)], home.thaw_home() / "worker.log")
+
+
+def _is_coming(lock: Path) -> bool:
+    """Asking after a child also lets it go: an ended one would stay as a zombie."""
+    worker = _started.get(lock)
+    return worker is not None and worker.poll() is None
+
+
+def _is_served(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -7,7 +7,7 @@ from core.events import Notice
 from core.jobs import process
 from core.jobs.job import ENDINGS, Job
 from core.jobs.kinds import KINDS
-from core.jobs.launch import ensure_light, ensure_training
+from core.jobs.process import ensure_light, ensure_training
 from core.jobs.results import discard
 from core.jobs.store import Store
 from core.messages import Message

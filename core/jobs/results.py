@@ -1,8 +1,9 @@
-"""What light jobs return: kept with the data set or run that it is about, and deleted with it."""
+"""What light jobs return, kept with the data set or run that it is about; and what killed ones leave, cleared away."""
 
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from core import files, home
 from core.data import datasets
 from core.errors import BadData
+from core.intake.importer import clear_staging
 from core.jobs.job import Job
 from core.jobs.kinds import delete_upload
 from core.jobs.store import Store
@@ -20,6 +22,10 @@ KEPT = 40
 ROW = 10_000
 """Characters of a result above which it is a file and no part of the job's row."""
 FILE = "result.json"
+UPLOADING = 3600.0
+"""Seconds after which the files of a browser that nobody asked for, and half downloads, count as forgotten."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which staged pictures count as left over whose job nobody remembers."""
 
 
 def folder_of(about: str | None, job: str) -> Path:
@@ -97,3 +103,20 @@ def delete_dataset(store: Store, data: datasets.DataSet, keep_record: bool) -> N
     for job in store.jobs.ended(about):
         forget(store, job)
     datasets.delete_dataset(data, keep_record)
+
+
+def tidy(store: Store) -> None:
+    """Delete what killed processes left: staged pictures of jobs that are not live, half downloads, lost uploads."""
+    live = store.jobs.live()
+
+    def is_over(token: str, age: float) -> bool:
+        job = store.jobs.get(token)
+        return age > ABANDONED if job is None else not job.live
+
+    clear_staging(home.data_folder(), is_over)
+    for folder in (home.downloads_folder(), *home.downloads_folder().glob("*/")):
+        files.sweep(folder, UPLOADING)
+    used = json.dumps([dict(job.arguments) for job in live])
+    for upload in home.uploads_folder().glob("*"):
+        if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:
+            shutil.rmtree(upload, ignore_errors=True)

@@ -21,10 +21,10 @@ from filelock import FileLock, Timeout
 from core import events, home
 from core.errors import BadSettings, JobFailed, Outdated, StoreUnavailable, TakenOver
 from core.jobs.job import Job, Lane
-from core.jobs.kinds import KINDS, tidy
-from core.jobs.launch import QUICK_PLACE, graphics_cards
-from core.jobs.process import ROOT, lower_priority, process_id
+from core.jobs.kinds import KINDS
+from core.jobs.process import QUICK_PLACE, ROOT, graphics_cards, lower_priority, process_id
 from core.jobs.recover import requeue_lost, title
+from core.jobs.results import tidy
 from core.jobs.store import Store, open_store
 from core.jobs.store.database import retry_while_unavailable
 from core.settings import settings, take_card

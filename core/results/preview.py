@@ -24,9 +24,9 @@ def first_batch(recipe: Recipe) -> list[tuple[Image.Image, str]]:
     training makes other variants of the pictures than these. Raises BadData or BadImage.
     """
     folder = read_image_folder(Path(recipe.data))
-    drawn = split(folder, recipe.val_fraction, recipe.seed)
-    size, _ = fit_batch_size(recipe.batch_size, len(drawn.train))
-    batch = cut_into_batches(shuffled(len(drawn.train), recipe.seed, epoch=1), size)[0][:MOST]
-    inputs = training_squares(recipe, drawn, catalogue.get(recipe.backbone).preprocessing.at(recipe.image_size))
+    examples = split(folder, recipe.val_fraction, recipe.seed)
+    size, _ = fit_batch_size(recipe.batch_size, len(examples.train))
+    batch = cut_into_batches(shuffled(len(examples.train), recipe.seed, epoch=1), size)[0][:MOST]
+    inputs = training_squares(recipe, examples, catalogue.get(recipe.backbone).preprocessing.at(recipe.image_size))
     (squares,), labels = next(inputs.training([batch], 1))
     return [(to_pil_image(square), folder.classes[label]) for square, label in zip(squares, labels, strict=True)]

@@ -3,7 +3,8 @@
 The kept model is one safetensors file with weights, recipe, class names and pre-processing, so that weights never meet
 another run's class names. It carries a digest of all it holds, because neither safetensors nor torch notices a flipped
 byte. The state has what learns and what is drawn at random. What is frozen is not in it: it comes from the same
-weights, or the same seed, again. Nor is the data order, nor the variations of pictures: seed and epoch decide them.
+weights, or the same seed, again. The order and the variants of pictures are decided by
+seed and epoch, and so are not in it either.
 """
 
 import dataclasses
@@ -25,9 +26,8 @@ from torch import Tensor
 from core import events, files
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
-from core.events import ArtifactSaved, Checkpointing, EpochEnded
+from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
-from core.metrics import METRICS
 from core.recipe import Recipe, parse, to_settings
 from core.training.objective import Tally
 from core.training.setup import Setup
@@ -216,7 +216,7 @@ def _must_agree(setup: Setup) -> dict[str, str]:
 
 
 def training_state(saved: SavedState) -> TrainingState:
-    """Where the run stood."""
+    """The state of the run when it was saved."""
     return TrainingState(
         epoch=saved["epoch"],
         steps=saved["steps"],

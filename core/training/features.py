@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
+from core import files
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import fold
 from core.data.batches import Batch, cut_into_batches, read_ahead
@@ -149,17 +150,17 @@ def _compute(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
-        files: list[BinaryIO] = []
+        written: list[BinaryIO] = []
         done = 0
         for images in read_ahead(lambda index: variants.of(sources[index][1], sources[index][0]), chosen):
             outputs = run(images.flatten(0, 1))
-            if not files:
+            if not written:
                 _demand_room(target.parent, rows * sum(output[0].nbytes for output in outputs))
                 paths = [partial / f"{number}.npy" for number in range(len(outputs))]
-                files = [open_files.enter_context(path.open("wb")) for path in paths]
-                for file, output in zip(files, outputs, strict=True):
+                written = [open_files.enter_context(path.open("wb")) for path in paths]
+                for file, output in zip(written, outputs, strict=True):
                     _write_header(file, (rows, *output.shape[1:]))
-            for file, output in zip(files, outputs, strict=True):
+            for file, output in zip(written, outputs, strict=True):
                 file.write(output.numpy().data)
             done += len(outputs[0])
             yield Progress(Message("Running the frozen part once over every picture"), done, rows)
@@ -167,7 +168,7 @@ def _compute(
         digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         about = {"files": digests, "seconds": time.monotonic() - begin}
         (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        partial.replace(target)
+        files.move_into_place(partial, target)
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -202,10 +203,10 @@ def make_room(folder: Path, limit: int) -> None:
 def _read(folder: Path) -> tuple[Array, ...] | None:
     """The arrays in `folder`, mapped and not read into memory; None where there are none, or damaged ones."""
     try:
-        files = _about(folder)["files"]
-        if any(_sha256(folder / name) != digest for name, digest in files.items()):
+        digests = _about(folder)["files"]
+        if any(_sha256(folder / name) != digest for name, digest in digests.items()):
             return None
-        mapped = (np.load(folder / f"{number}.npy", mmap_mode="r") for number in range(len(files)))
+        mapped = (np.load(folder / f"{number}.npy", mmap_mode="r") for number in range(len(digests)))
         return tuple(np.asarray(array) for array in mapped)  # Plain arrays, over the same mapping, are read faster.
     except (OSError, ValueError, KeyError):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.backbones.freeze import switch
+from core.backbones.build import switch
 from core.data.batches import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
 from core.events import EpochEnded, Event, Metrics, Notice, Progress, RunFinished, RunStopped, StepEnded, StopRequested
@@ -56,7 +56,7 @@ def train(
 
 
 def fit(setup: Setup, state: TrainingState, checkpointer: Checkpointer) -> Generator[Event, None, None]:
-    """All epochs that are to come; whatever ends them, the weights of the best one are on the disk."""
+    """Run all epochs that are to come. However they end, the weights of the best one are then on the disk."""
     last_finite = Snapshot(setup.model)
     try:
         yield started(setup, state, steps_per_epoch=len(training_batches(setup, epoch=1)))

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.events import Metrics
-from core.metrics import METRICS
+from core.events import METRICS, Metrics
 from core.recipe import Penalties
 
 

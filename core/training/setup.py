@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from core.backbones import catalogue, pretrained
-from core.backbones.build import build
+from core.backbones.build import build, freeze, train_mode
 from core.backbones.catalogue import Preprocessing
-from core.backbones.freeze import freeze, train_mode
 from core.data.scan import read_image_folder
 from core.data.split import Split, split
 from core.events import Event, Notice, Progress, RunStarted

@@ -53,7 +53,7 @@ def deciding_loss(ended: EpochEnded) -> float:
 def changing_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The trainable parameters and the BatchNorm statistics that move, by name: the tensors themselves.
 
-    The model must be in the training mode that it is trained in (`core.backbones.freeze`).
+    The model must be in the training mode that it is trained in (`core.backbones.build`).
     """
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     moving = {

@@ -5,23 +5,23 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.events import METRICS, heading
 from core.jobs.job import Run
-from core.metrics import METRICS, heading
 from core.recipe import flat_settings, title
 from dashboard.charts import Figure, layout, shortened
 from dashboard.palette import RUNS
 from dashboard.run_history import RunHistory
 
 Axis = Literal["epochs", "seconds"]
-Told = list[tuple[Run, RunHistory]]
-"""Runs with what they have said."""
+RunHistories = list[tuple[Run, RunHistory]]
+"""Runs with their histories."""
 
 
-def chart(told: Told, measure: Literal["loss", "accuracy"], axis: Axis) -> Figure:
+def chart(pairs: RunHistories, measure: Literal["loss", "accuracy"], axis: Axis) -> Figure:
     """One colour for each run: training dashed, validation solid."""
     traces = [
-        _curve(run, said, measure, axis, colour, part)
-        for colour, (run, said) in zip(RUNS, told, strict=False)
+        _curve(run, history, measure, axis, colour, part)
+        for colour, (run, history) in zip(RUNS, pairs, strict=False)
         for part in ("train", "val")
     ]
     share = {"range": [0, 1.02], "tickformat": ".0%"}
@@ -30,11 +30,11 @@ def chart(told: Told, measure: Literal["loss", "accuracy"], axis: Axis) -> Figur
     return {"data": traces, "layout": layout(heading(measure), x_axis, y_axis)}
 
 
-def _curve(run: Run, said: RunHistory, measure: str, axis: Axis, colour: str, part: str) -> dict[str, Any]:
-    points = [(epoch, getattr(epoch, part)) for epoch in said.epochs]
+def _curve(run: Run, history: RunHistory, measure: str, axis: Axis, colour: str, part: str) -> dict[str, Any]:
+    points = [(epoch, getattr(epoch, part)) for epoch in history.epochs]
     kept = [(epoch, metrics) for epoch, metrics in points if metrics]
-    spent = np.cumsum([epoch.seconds for epoch in said.epochs]).tolist()
-    seconds = {epoch.epoch: so_far for epoch, so_far in zip(said.epochs, spent, strict=True)}
+    spent = np.cumsum([epoch.seconds for epoch in history.epochs]).tolist()
+    seconds = {epoch.epoch: so_far for epoch, so_far in zip(history.epochs, spent, strict=True)}
     places = [epoch.epoch if axis == "epochs" else seconds[epoch.epoch] for epoch, _ in kept]
     word = {"train": "training", "val": "validation"}[part]
     return {
@@ -44,7 +44,7 @@ def _curve(run: Run, said: RunHistory, measure: str, axis: Axis, colour: str, pa
         "y": shortened([getattr(metrics, measure) for _, metrics in kept]),
         "name": f"run {run.id}" if part == "val" else f"run {run.id}, training",
         "legendgroup": str(run.id),
-        "showlegend": part == "val" or not any(epoch.val for epoch in said.epochs),
+        "showlegend": part == "val" or not any(epoch.val for epoch in history.epochs),
         "line": {"color": colour, "width": 3 if part == "val" else 2, "dash": "solid" if part == "val" else "dash"},
         "marker": {"color": colour, "size": 6},
         "hovertemplate": f"run {run.id}, {word}: %{{y:.4g}} at %{{x}}<extra></extra>",
@@ -57,22 +57,22 @@ def settings_table(runs: list[Run]) -> pd.DataFrame:
     names = list(dict.fromkeys(name for row in flat for name in row))
     rows = []
     for name in names:
-        values = [_said(row.get(name)) for row in flat]
+        values = [_written(row.get(name)) for row in flat]
         columns = {f"Run {run.id}": value for run, value in zip(runs, values, strict=True)}
         rows.append({"Setting": title(name), **columns, "differs": len(set(values)) > 1})
     return pd.DataFrame(rows)
 
 
-def results_table(told: Told) -> pd.DataFrame:
+def results_table(pairs: RunHistories) -> pd.DataFrame:
     """A row for each run: how good at its best epoch, how long, how much was trained.
 
     The generalisation gap is the training accuracy of that epoch less the validation accuracy, in points.
     """
-    return pd.DataFrame([_result(run, said) for run, said in told])
+    return pd.DataFrame([_result(run, history) for run, history in pairs])
 
 
-def _result(run: Run, said: RunHistory) -> dict[str, object]:
-    best = next((epoch for epoch in said.epochs if epoch.epoch == run.best_epoch), None)
+def _result(run: Run, history: RunHistory) -> dict[str, object]:
+    best = next((epoch for epoch in history.epochs if epoch.epoch == run.best_epoch), None)
     val = best.val if best else None
     others = val.others if val else {}
     return {
@@ -85,11 +85,11 @@ def _result(run: Run, said: RunHistory) -> dict[str, object]:
         **{f"Validation {METRICS[name].title}": value for name, value in others.items() if name in METRICS},
         "Generalisation gap": 100 * (best.train.accuracy - val.accuracy) if best and val else None,
         "Seconds": run.job.seconds,
-        "Trainable parameters": said.started.trainable_parameters if said.started else None,
+        "Trainable parameters": history.started.trainable_parameters if history.started else None,
     }
 
 
-def _said(value: object) -> str:
+def _written(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)

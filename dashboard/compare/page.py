@@ -7,7 +7,7 @@ from core.errors import UnknownRun
 from core.jobs.job import Run
 from dashboard import run_history
 from dashboard.compare import comparison
-from dashboard.compare.comparison import Axis, Told
+from dashboard.compare.comparison import Axis, RunHistories
 from dashboard.components.live_chart import live_chart
 from dashboard.services import saying_trouble, store
 from dashboard.text import describe_recipe, plain, run_number, say
@@ -76,24 +76,24 @@ def show(numbers: list[int], live: bool) -> None:
     runs = found(numbers)
     if len(runs) < 2:
         st.rerun()  # The others were deleted meanwhile; the whole page says what to do.
-    told: Told = [(run, run_history.read_outline(store(), run.id)) for run in runs]
+    pairs: RunHistories = [(run, run_history.read_outline(store(), run.id)) for run in runs]
     axes: tuple[Axis, ...] = ("epochs", "seconds")
     axis = st.segmented_control("Curves by", axes, default="epochs", key="compare.axis", required=True)
-    curves(told, axis)
+    curves(pairs, axis)
     st.markdown("**Results**, at the epoch of the lowest validation loss")
-    results(comparison.results_table(told))
+    results(comparison.results_table(pairs))
     settings(comparison.settings_table(runs))
     if live and not any(run.live for run in runs):
         st.rerun()  # Once more, without the timer.
 
 
-def curves(told: Told, axis: Axis) -> None:
+def curves(pairs: RunHistories, axis: Axis) -> None:
     """Loss and accuracy, side by side."""
     left, right = st.columns(2)
     with left:
-        live_chart(comparison.chart(told, "loss", axis), key=f"compare-loss-{axis}", height=CHART_HEIGHT)
+        live_chart(comparison.chart(pairs, "loss", axis), key=f"compare-loss-{axis}", height=CHART_HEIGHT)
     with right:
-        live_chart(comparison.chart(told, "accuracy", axis), key=f"compare-accuracy-{axis}", height=CHART_HEIGHT)
+        live_chart(comparison.chart(pairs, "accuracy", axis), key=f"compare-accuracy-{axis}", height=CHART_HEIGHT)
     st.caption("Solid: validation. Dashed: training. A click on a run's name hides it, a double click shows it alone.")
 
 

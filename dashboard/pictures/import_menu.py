@@ -26,8 +26,8 @@ from core.jobs.kinds import (
 )
 from core.settings import settings
 from dashboard import draft, job_progress, picture_sets
-from dashboard.allowed_folders import allowed_folders, require_allowed
 from dashboard.components.webcam import webcam
+from dashboard.picture_sets import allowed_folders, require_allowed
 from dashboard.text import plain, say
 
 

@@ -9,10 +9,10 @@ from core.errors import BadData, BadRecipe
 from core.jobs.kinds import PREVIEW, PreviewArguments
 from core.training.validate import check
 from dashboard import draft, job_progress, picture_choice, picture_sets
-from dashboard.allowed_folders import require_allowed
+from dashboard.charts import class_bars
 from dashboard.components.live_chart import live_chart
+from dashboard.picture_sets import require_allowed
 from dashboard.pictures import dataset_controls, gallery, import_menu, issues
-from dashboard.pictures.class_chart import class_bars
 from dashboard.text import plain, say
 
 SEEN = 104

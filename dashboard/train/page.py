@@ -8,16 +8,16 @@ from typing import Any
 import streamlit as st
 
 from core.errors import BadData, BadRecipe, Fault, UnknownRun
-from core.jobs.launch import ensure_training
+from core.jobs.process import ensure_training
 from core.jobs.recover import ensure_progress
 from core.recipe import Recipe
 from core.training.validate import check
 from dashboard import draft, picture_choice
-from dashboard.allowed_folders import require_allowed
+from dashboard.picture_sets import require_allowed
 from dashboard.services import store
 from dashboard.text import fault_in_words, run_number, say
 from dashboard.train import network, recipe_form, run_view
-from dashboard.train.cost_hint import cost_hint
+from dashboard.train.recipe_form import cost_hint
 
 DOUBLE_CLICK = 1.5
 """Seconds within which a second press with the same settings counts as the first one's double click."""

@@ -16,7 +16,7 @@ import psutil
 
 from core.jobs.job import Job
 from core.jobs.kinds import ARCHIVE, PREVIEW, ArchiveArguments, PreviewArguments, request
-from core.jobs.launch import LIGHT_PLACES
+from core.jobs.process import LIGHT_PLACES
 from core.jobs.recover import ensure_progress
 from core.jobs.store import Store, open_store
 from core.recipe import parse

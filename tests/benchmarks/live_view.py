@@ -16,7 +16,7 @@ from statistics import median
 from playwright.sync_api import sync_playwright
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_training
+from core.jobs.process import ensure_training
 from dashboard import charts
 from tests.benchmarks import drawing, job
 from tests.benchmarks.job import Job

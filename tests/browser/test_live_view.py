@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.jobs.launch import ensure_training
+from core.jobs.process import ensure_training
 from core.recipe import parse
 from tests.browser.conftest import Dashboard, block, wait_for_points
 from tests.conftest import MakeFolder

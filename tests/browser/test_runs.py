@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.jobs.launch import ensure_training
+from core.jobs.process import ensure_training
 from core.recipe import parse
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder

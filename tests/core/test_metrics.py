@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from core import events
-from core.events import EpochEnded, Metrics, StepEnded
+from core.events import METRICS, EpochEnded, Metric, Metrics, StepEnded, heading
 from core.jobs.store import open_store
-from core.metrics import METRICS, Metric, heading
 from core.recipe import parse
 from core.training.loop import train
 from core.training.objective import Tally, measure, terms

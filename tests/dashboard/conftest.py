@@ -28,7 +28,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def ensure_training(number: int = 1) -> None:
         wanted.append(number)
 
-    monkeypatch.setattr("core.jobs.launch.ensure_training", ensure_training)
+    monkeypatch.setattr("core.jobs.process.ensure_training", ensure_training)
     monkeypatch.setattr("core.jobs.recover.ensure_training", ensure_training)
     return wanted
 

@@ -10,7 +10,7 @@ from core.jobs.store import Store
 from core.recipe import parse
 from dashboard import run_history
 from dashboard.compare import comparison
-from dashboard.compare.comparison import Told
+from dashboard.compare.comparison import RunHistories
 from dashboard.palette import RUNS
 from tests.core.jobs.by_number import end
 
@@ -21,7 +21,7 @@ def metrics(loss: float, accuracy: float) -> Metrics:
     return Metrics(loss, loss, 0.0, 0.0, accuracy)
 
 
-def told(store: Store, *settings: dict[str, Any]) -> Told:
+def told(store: Store, *settings: dict[str, Any]) -> RunHistories:
     """Finished runs with those settings; validation is best at epoch 2."""
     runs = [store.runs.queue(parse({"data": "photos"} | one)) for one in settings]
     for run in runs:
@@ -70,6 +70,6 @@ def test_results_are_those_of_the_best_epoch(store: Store) -> None:
 
 def test_a_run_that_has_said_nothing_yet_can_be_compared(store: Store) -> None:
     run = store.runs.get(store.runs.queue(parse({"data": str(Path("photos"))})))
-    nothing: Told = [(run, run_history.read_history(store, run.id))]
+    nothing: RunHistories = [(run, run_history.read_history(store, run.id))]
     assert all(curve["x"] == [] for curve in comparison.chart(nothing, "loss", "seconds")["data"])
     assert comparison.results_table(nothing).iloc[0]["Validation loss"] is None

@@ -7,7 +7,7 @@ import pytest
 from core.events import FeaturesReady
 from core.recipe import parse
 from core.training.loop import train
-from dashboard.train.cost_hint import cost_hint
+from dashboard.train.recipe_form import cost_hint
 from tests.conftest import MakeFolder, small_recipe
 
 

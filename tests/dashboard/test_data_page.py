@@ -11,8 +11,8 @@ from core.data import datasets
 from core.data.scan import read_image_folder, scan
 from core.jobs.store import Store
 from core.recipe import parse
+from dashboard.charts import class_bars
 from dashboard.picture_sets import name_of
-from dashboard.pictures.class_chart import class_bars
 from tests.conftest import MakeFolder
 
 OpenPage = Callable[..., AppTest]

@@ -14,9 +14,9 @@ STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, devi
 def test_only_what_is_new_is_read(store: Store) -> None:
     run = store.runs.queue(parse({"data": "photos"}))
     chapters: list[list[Event]] = [
-        [Notice("one"), FeaturesReady(9, 3, 1.0, False), STARTED],
+        [Notice(Message("one")), FeaturesReady(9, 3, 1.0, False), STARTED],
         [StepEnded(1, 1, 0.1, METRICS)],
-        [StepEnded(2, 1, 0.1, METRICS), EpochEnded(1, METRICS, None, 1.0, 1.0), Notice("two")],
+        [StepEnded(2, 1, 0.1, METRICS), EpochEnded(1, METRICS, None, 1.0, 1.0), Notice(Message("two"))],
     ]
     growing = RunHistory()
     for chapter in chapters:

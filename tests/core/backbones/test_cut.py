@@ -5,9 +5,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from core.backbones import catalogue
-from core.backbones.build import build, construct, parameters_on_meta
+from core.backbones.build import build, construct, freeze, parameters_on_meta, train_mode
 from core.backbones.cut import Cut, cut
-from core.backbones.freeze import freeze, train_mode
 from tests.core.backbones.networks import ONE_PER_FAMILY, quickly_built
 
 CUTS = [

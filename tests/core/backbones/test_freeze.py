@@ -6,9 +6,8 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from core.backbones import catalogue
-from core.backbones.build import build, parameters_on_meta
+from core.backbones.build import build, freeze, parameters_on_meta, train_mode
 from core.backbones.catalogue import Backbone
-from core.backbones.freeze import freeze, train_mode
 from tests.core.backbones.networks import quickly_built, side
 
 Prepared = tuple[Backbone, nn.Module, frozenset[str]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import duplicates
+from core.data import quality
 from core.data.images import decode
 from core.data.picture_info import PictureInfo, infos_of, picture_info
 from core.data.quality import Inspection, inspect
@@ -31,9 +31,7 @@ def test_the_samples_are_in_order(sample: str, tmp_path: Path) -> None:
 def brute_force(infos: dict[Path, PictureInfo]) -> set[frozenset[Path]]:
     """All pairs, bit by bit."""
     bits = {path: int(info.perceptual_hash, 16) for path, info in infos.items()}
-    return {
-        frozenset((a, b)) for a in bits for b in bits if a != b and (bits[a] ^ bits[b]).bit_count() <= duplicates.NEAR
-    }
+    return {frozenset((a, b)) for a in bits for b in bits if a != b and (bits[a] ^ bits[b]).bit_count() <= quality.NEAR}
 
 
 def test_all_pairs_are_found_that_comparing_each_with_each_finds() -> None:
@@ -47,7 +45,7 @@ def test_all_pairs_are_found_that_comparing_each_with_each_finds() -> None:
             look = np.packbits(changed).tobytes().hex()
             known[Path(f"{group}-{member}")] = PictureInfo(9, 9, f"{group}-{member}", look, False, None)
     pairs = brute_force(known)
-    groups = duplicates.near_groups(known)
+    groups = quality.near_groups(known)
     assert all(any(pair <= set(group) for group in groups) for pair in pairs)
     assert {frozenset((group[0], other)) for group in groups for other in group[1:]} <= {
         frozenset((a, b)) for a in known for b in known if a.name.split("-")[0] == b.name.split("-")[0]
@@ -66,10 +64,10 @@ def test_copies_are_told_from_strangers(tmp_path: Path) -> None:
     for path in originals:
         again(path, tmp_path / path.name, 60, 0.6)
         known[tmp_path / path.name] = picture_info(tmp_path / path.name)
-    found = set(duplicates.near_groups(known))
+    found = set(quality.near_groups(known))
     assert found <= {(path, tmp_path / path.name) for path in originals}
     assert len(found) >= 11  # Of 12, where 95 of 100 are to be expected.
-    assert duplicates.exact_groups(known) == []
+    assert quality.exact_groups(known) == []
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from core.errors import JobFailed
 from core.events import EpochEnded, FeaturesReady, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.jobs.drive import drive
 from core.jobs.job import Run
-from core.jobs.launch import ensure_training
-from core.jobs.process import process_id
+from core.jobs.process import ensure_training, process_id
 from core.jobs.recover import AGAIN, requeue_lost
 from core.jobs.store import Store, open_store, store_at
 from core.recipe import read_toml

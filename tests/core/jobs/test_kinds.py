@@ -36,9 +36,9 @@ from core.jobs.kinds import (
     cancel,
     request,
     shared_key,
-    tidy,
 )
 from core.jobs.process import process_id
+from core.jobs.results import tidy
 from core.jobs.store import Store, open_store
 from tests.conftest import MakeFolder, result_of, small_recipe
 from tests.core.intake.bad_archives import GOOD, zipped

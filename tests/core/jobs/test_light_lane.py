@@ -17,9 +17,10 @@ from core.data.scan import scan
 from core.jobs import results
 from core.jobs.job import Job
 from core.jobs.kinds import PUBLIC, InspectArguments, PublicArguments, cancel, request
-from core.jobs.launch import LIGHT_PLACES, QUICK_PLACE, ensure_light
+from core.jobs.process import LIGHT_PLACES, QUICK_PLACE, ensure_light
 from core.jobs.recover import LOST_JOB, TRIES
 from core.jobs.store import Store, open_store
+from tests.benchmarks.light_lane import PREVIEWS, PSS, thirty_previews
 from tests.core.intake.bad_archives import GOOD
 from tests.core.jobs import light
 from tests.core.jobs.light import ask, at_work, known, leftovers, pictures, process_of, until
@@ -80,7 +81,9 @@ def test_an_import_never_makes_a_preview_wait(store: Store, tmp_path: Path) -> N
     assert preview.status == "finished"
     assert known(store, long).status == "running"
     assert preview.worker != long.worker
-    assert process_of(long).nice() == process_of(preview).nice() == psutil.Process().nice() + 10
+    assert process_of(long).nice() == process_of(preview).nice() == psutil.Process().nice() + 5
+    if (group := Path(f"/proc/{process_of(long).pid}/autogroup")).exists():  # Linux shares between sessions first.
+        assert group.read_text(encoding="ascii").endswith(" nice 5\n")
     assert len(light.light_processes()) == LIGHT_PLACES
     cancel(store, long.id)
     assert ended(store, long).status == "stopped"
@@ -97,6 +100,14 @@ def test_the_quick_place_takes_no_long_work(store: Store, tmp_path: Path) -> Non
     assert str(QUICK_PLACE) in process_of(known(store, quick)).cmdline()
     assert ended(store, long).status == "finished"
     assert process_of(known(store, long)).cmdline()[-1] != str(QUICK_PLACE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="proportional memory is counted as Linux does")
+def test_thirty_previews_at_once_are_served_by_two_processes(store: Store, tmp_path: Path) -> None:
+    crowd = thirty_previews(store, tmp_path)
+    assert (crowd.served, crowd.processes) == (PREVIEWS, LIGHT_PLACES)
+    assert 0 < crowd.pss <= PSS
+    assert crowd.steps_meanwhile > 0
 
 
 @pytest.mark.parametrize("kind", light.KINDS)
@@ -178,7 +189,7 @@ def test_a_job_that_does_not_answer_has_its_process_started_again(
             assert again.status == "finished"
             assert process_of(again).pid == stuck.pid, "its place was not started again"
             assert stuck.cmdline()[-3:] == ["core.jobs.worker", "light", str(LIGHT_PLACES - 1)]
-            assert stuck.nice() == psutil.Process().nice() + 10
+            assert stuck.nice() == psutil.Process().nice() + 5
             results.delete_dataset(store, list_datasets(home.data_folder())[0], keep_record=False)
             assert [path for path in leftovers() if path.suffix != ".partial"] == []
         finally:

@@ -26,12 +26,7 @@ from core.jobs.store import Store, open_store, store_at
 from core.jobs.store.tables import tables
 from core.messages import Message
 from core.recipe import parse, to_settings
-from tests.core.jobs.old_homes import (
-    Expected,
-    digest_of_weights,
-    finish_with_old_code,
-    unpack_old_home,
-)
+from tests.core.jobs.old_homes import Expected, digest_of_weights, finish_with_old_code, unpack_old_home
 
 ROOT = Path(__file__).parents[3]
 BASELINE = import_module("core.jobs.migrations.versions.baseline")

@@ -10,6 +10,7 @@ import torch
 
 from core.errors import BadCheckpoint
 from core.events import (
+    METRICS,
     Checkpointing,
     EpochEnded,
     Event,
@@ -20,7 +21,6 @@ from core.events import (
     StepEnded,
     StopRequested,
 )
-from core.metrics import METRICS
 from core.optimizers import OPTIMIZERS
 from core.recipe import Recipe, parse
 from core.training import checkpoint

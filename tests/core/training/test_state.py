@@ -3,7 +3,7 @@
 import torch
 
 from core.backbones import catalogue
-from core.backbones.freeze import freeze, train_mode
+from core.backbones.build import freeze, train_mode
 from core.training.state import Snapshot
 from tests.core.backbones.networks import quickly_built
 

@@ -1,4 +1,4 @@
-"""Many sessions look at one run that trains on all cores: `python -m tests.load.many_eyes` from the project's root.
+"""Many sessions look at one run that trains on all cores: `python -m tests.benchmarks.many_eyes`.
 
 Phases without and with the sessions take turns within the one run, so that a machine that gets slower does so in both.
 In a last phase one of the sessions is a real browser, which says when a refresh is on its screen.
@@ -16,14 +16,14 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from core.events import EpochEnded
-from core.jobs.launch import ensure_training
+from core.jobs.process import ensure_training
 from tests.benchmarks import job
+from tests.benchmarks.eye import Seen, look
 from tests.benchmarks.job import Job
 from tests.benchmarks.pictures import STAMPS
+from tests.benchmarks.screen import screen
+from tests.benchmarks.screen import seconds as screen_seconds
 from tests.browser.conftest import Dashboard
-from tests.load.eye import Seen, look
-from tests.load.screen import screen
-from tests.load.screen import seconds as screen_seconds
 
 REFRESH, SLOW_DOWN = 1.0, 0.05
 """What is wanted at most: seconds of a refresh at the 95th percentile, and the share by which training slows down."""
@@ -31,7 +31,7 @@ REFRESH, SLOW_DOWN = 1.0, 0.05
 
 def main() -> None:
     """Measure and print; ends with status 1 when something is not as wanted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.load.many_eyes", description="Many look at one run.")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.many_eyes", description="Many look at one run.")
     parser.add_argument("--sessions", type=int, default=30)
     parser.add_argument("--phases", type=int, default=3, help="with the sessions, and as many without")
     parser.add_argument("--epochs", type=int, default=40, help="of each phase")

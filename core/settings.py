@@ -110,8 +110,10 @@ def _parsed(texts: tuple[str, ...]) -> Settings:
         try:
             values[field.name] = field.metadata["read"](text)
         except ValueError as error:
-            example = f", such as {field.default:g}" if isinstance(field.default, int | float) and field.default else ""
-            faults.append(Fault(variable(field.name), text, Message(f"{error}{example}")))
+            advice = Message("{rule}", rule=str(error))
+            if isinstance(field.default, int | float) and field.default:
+                advice = Message("{rule}, such as {example:g}", rule=str(error), example=field.default)
+            faults.append(Fault(variable(field.name), text, advice))
     if faults:
         raise BadSettings(faults)
     return Settings(**values)

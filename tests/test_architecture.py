@@ -8,6 +8,9 @@ from statistics import median
 
 import pytest
 
+from core import errors
+from core.errors import ThawError
+
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     (
@@ -117,3 +120,20 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")]
     assert not asked or module_of(path) == "core.settings"
+
+
+SPOKEN = {"Message", "Notice", "Progress", "Skipped"}
+SPOKEN |= {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ThawError)}
+"""What is made from a template."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=map(module_of, SOURCES))
+def test_templates_do_not_hold_values(path: Path) -> None:
+    """A sentence whose values are already in its template cannot be translated."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    filled = {node for node in nodes if isinstance(node, ast.JoinedStr)}
+    named = {ast.unparse(node.targets[0]) for node in nodes if isinstance(node, ast.Assign) and node.value in filled}
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        if ast.unparse(call.func).rpartition(".")[2] in SPOKEN:
+            parts = [part for template in call.args[:2] for part in ast.walk(template)]
+            assert not [ast.unparse(part) for part in parts if part in filled or ast.unparse(part) in named]

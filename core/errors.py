@@ -82,7 +82,7 @@ class BadImage(ThawError):
 
 
 class WeightsUnavailable(ThawError):
-    """Pretrained weights that are neither bundled, nor in the cache, nor to be downloaded now."""
+    """Pretrained weights that are not bundled and not in the cache, and cannot be downloaded now."""
 
 
 class FeaturesUnavailable(ThawError):
@@ -126,7 +126,7 @@ class Outdated(StoreUnavailable):
 
 
 class JobFailed(ThawError):
-    """A job that ended early, whatever the cause; the store holds the traceback."""
+    """A job that ended early; the store holds the traceback."""
 
 
 OUT_OF_MEMORY = Message(

@@ -70,7 +70,7 @@ class Recipe(Frozen):
         Field(min_length=1),
         About(
             "Pictures",
-            "What the network shall learn: a sample, or pictures of your own, which the Data page takes in.",
+            "What the network learns from: a sample, or pictures of your own, which the Data page takes in.",
             expected="must be the path of a folder that holds one folder of pictures per class",
             example="sample_data/stamps",
         ),

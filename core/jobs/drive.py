@@ -1,4 +1,4 @@
-"""Carry out one claimed job: what it says goes into the store, and on to whoever looks on."""
+"""Carry out one claimed job: its events go into the store, and on to the caller."""
 
 import contextlib
 import threading

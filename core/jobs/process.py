@@ -42,8 +42,8 @@ def process_id_of(process: psutil.Process) -> str:
 def is_gone(named: str) -> bool | None:
     """Whether the process of that name has ended; None where this machine cannot tell.
 
-    It cannot tell of another machine's process, nor of one that has the same number and another start: that is another
-    process, or the clock was set.
+    It cannot tell for a process of another machine. Nor for one that has the same number and another start time: it is
+    another process, or the clock was set.
     """
     host, pid, _start = named.rsplit("/", 2)
     if host != platform.node():

@@ -1,8 +1,8 @@
 """The process that works: `python -m core.jobs.worker LANE PLACE` works off a lane of the queue, one job after another.
 
-It owes nothing to the dashboard that started it: it reads requests from the store, writes events to the store, and goes
+It does not need the dashboard that started it: it reads requests from the store, writes events to the store, and goes
 on when the dashboard is closed. When the queue is empty it stays for a while, with what it has loaded, so that the next
-job begins at once. Jobs whose worker died it puts back into the queue.
+job begins at once. It puts jobs whose worker died back into the queue.
 """
 
 import importlib
@@ -48,7 +48,7 @@ REMEMBERED = 86_400.0
 def main(lane: Lane = "training", place: int = 0) -> bool:
     """Serve a lane of the queue at one of its places; False when another process of this THAW_HOME does.
 
-    A job that was queued while this process gave up its place may have found nobody else: hence the second look.
+    It looks a second time: a job that was queued while this process gave up its place may have found nobody else.
     """
     store = open_store()
     served = False

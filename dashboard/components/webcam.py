@@ -1,4 +1,4 @@
-"""The camera of whoever looks at the page: every press of a button takes a burst of pictures with it.
+"""The camera of the person at the page: every press of a button takes a burst of pictures with it.
 
 `st.camera_input` takes one picture a press; a class to be told apart needs dozens.
 """

@@ -24,7 +24,7 @@ if sys.platform == "win32":
     _LOW_PRIORITY = psutil.BELOW_NORMAL_PRIORITY_CLASS
 else:
     _DETACHED = 0
-    _LOW_PRIORITY = 5  # A quarter of the processor beside a process of ordinary priority: previews still come soon.
+    _LOW_PRIORITY = 5  # About a quarter of the processor beside a process of ordinary priority.
 
 ROOT = Path(__file__).parents[2]
 

@@ -132,19 +132,20 @@ def test_what_runs_is_cancelled_soon_and_leaves_nothing(store: Store, tmp_path: 
 
 def stuck_worker(thaw_home: str, address: str) -> None:
     """A worker at the long place with a kind that never answers, and a server of public data sets that does not."""
-    os.environ["THAW_HOME"] = thaw_home
-    os.environ["no_proxy"] = "*"
+    # The fork server has the environment of the test that came first.
+    os.environ |= {"THAW_HOME": thaw_home, "THAW_WORKER_IDLE": "60", "no_proxy": "*"}
     from collections.abc import Generator
-
-    from torchvision import datasets
+    from dataclasses import replace
 
     from core import home
     from core.events import Event, Progress
+    from core.intake.public import PUBLIC_SETS
     from core.jobs import worker
     from core.jobs.kinds import KINDS, Desk, Kind
     from core.messages import Message
 
-    datasets.CIFAR10.url = address
+    known = PUBLIC_SETS["CIFAR10"]
+    PUBLIC_SETS["CIFAR10"] = replace(known, files=tuple(replace(file, url=address) for file in known.files))
 
     def sleep(_given: InspectArguments, desk: Desk) -> Generator[Event, None, dict[str, str]]:
         for folder in (desk.results, home.data_folder() / f".staging-{desk.job}"):

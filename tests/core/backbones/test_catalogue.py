@@ -13,12 +13,12 @@ import torchvision
 from core.backbones import catalogue, survey
 from core.errors import BadRecipe
 from tests.conftest import calls_of
-from tests.core.backbones.networks import ONE_PER_FAMILY, on_meta
+from tests.core.backbones.networks import EVERY, ONE_PER_FAMILY, on_meta
 
 ROOT = Path(__file__).parents[3]
 SAME_TORCHVISION = f'{{"torchvision": "{torchvision.__version__.partition("+")[0]}"'
 
-every_backbone = pytest.mark.parametrize("name", catalogue.names())
+every_backbone = pytest.mark.parametrize("name", EVERY)
 one_per_family = pytest.mark.parametrize("name", ONE_PER_FAMILY)
 
 

@@ -40,6 +40,7 @@ SLOW = (
     "tests/core/jobs/test_drive.py::test_only_one_process",
     "tests/core/jobs/test_mishaps.py",
     "tests/core/jobs/test_store.py::test_many_processes",
+    "tests/core/results/test_predict.py::test_what_was_learnt",
     "tests/core/test_command_line.py",
     "tests/core/training/test_features.py::test_another_optimizer",
     "tests/core/training/test_features.py::test_the_same_numbers_as_without",

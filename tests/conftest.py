@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,18 +19,36 @@ GLIBC = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 SLOW = (
     "tests/browser/",
-    "tests/core/backbones/test_build.py",
-    "tests/core/backbones/test_bundled_weights.py",
-    "tests/core/backbones/test_cut.py",
-    "tests/core/backbones/test_freeze.py",
+    "tests/core/backbones/test_build.py::test_a_forward_pass",
+    "tests/core/backbones/test_build.py::test_a_new_head_begins_near_chance",
+    "tests/core/backbones/test_build.py::test_cached_weights",
+    "tests/core/backbones/test_build.py::test_weights_from_the_cache",
+    "tests/core/backbones/test_bundled_weights.py::test_mobilenet_features",
+    "tests/core/backbones/test_bundled_weights.py::test_squeezenet_names_photos",
+    "tests/core/backbones/test_catalogue.py::test_the_file_says_what_a_survey_says_now",
+    "tests/core/backbones/test_cut.py::test_prefix_then_rest",
+    "tests/core/backbones/test_cut.py::test_the_catalogue_knows",
+    "tests/core/backbones/test_freeze.py::test_dropout_is_off",
+    "tests/core/backbones/test_freeze.py::test_frozen_pretrained",
+    "tests/core/backbones/test_freeze.py::test_only_the_chosen",
     "tests/core/intake/test_bombs.py",
     "tests/core/intake/test_fuzz.py",
     "tests/core/jobs/test_crash.py",
+    "tests/core/jobs/test_drive.py::test_a_killed_worker",
+    "tests/core/jobs/test_drive.py::test_a_worker",
+    "tests/core/jobs/test_drive.py::test_ctrl_c",
+    "tests/core/jobs/test_drive.py::test_only_one_process",
     "tests/core/jobs/test_mishaps.py",
+    "tests/core/jobs/test_store.py::test_many_processes",
+    "tests/core/results/test_predict.py::test_what_was_learnt",
     "tests/core/test_command_line.py",
+    "tests/core/training/test_features.py::test_another_optimizer",
     "tests/core/training/test_features.py::test_the_same_numbers_as_without",
     "tests/core/training/test_features.py::test_two_processes",
-    "tests/core/training/test_resume.py",
+    "tests/core/training/test_loop.py::test_it_overfits",
+    "tests/core/training/test_resume.py::test_a_finished_run",
+    "tests/core/training/test_resume.py::test_an_interrupted_run",
+    "tests/dashboard/test_cost_hint.py::test_as_many_features",
 )
 """Beginnings of the names of tests that take more than a few seconds: `-m "not slow"` leaves them out."""
 
@@ -51,6 +70,23 @@ def result_of(generator: Generator[Any, None, Result]) -> Result:
         except StopIteration as end:
             returned: Result = end.value
             return returned
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many calls of functions, Python's and built-in ones, `work` makes in this thread: its cost on any machine."""
+    calls = 0
+
+    def count(_frame: object, event: str, _about: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,13 +1,12 @@
 """The figures hold what the run has said, where it belongs."""
 
-import time
-
 import numpy as np
 import pytest
 
 from core.events import EpochEnded, Metrics, RunStarted
 from dashboard.charts import accuracy_chart, loss_chart
 from dashboard.run_history import RunHistory
+from tests.conftest import calls_of
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
 
@@ -57,9 +56,9 @@ def test_a_hundred_thousand_steps_are_thinned_and_keep_their_peaks() -> None:
     steps[:, 0] = np.arange(1, 100_001)
     steps[:, 3] = np.random.default_rng(0).normal(1.0, 0.01, 100_000)
     steps[41_234, 3] = 9.0
-    begin = time.perf_counter()
-    trace = loss_chart(RunHistory(started=STARTED, steps=steps))["data"][0]
-    assert time.perf_counter() - begin < 0.2
+    history = RunHistory(started=STARTED, steps=steps)
+    assert calls_of(lambda: loss_chart(history)) < 1000  # As many as for a few steps.
+    trace = loss_chart(history)["data"][0]
     assert len(trace["x"]) == len(trace["y"]) == len(trace["customdata"]) == 1000
     assert max(trace["y"]) == 9.0
     assert trace["customdata"][trace["y"].index(9.0)] == 41_235

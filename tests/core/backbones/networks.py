@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import groupby
 
+import pytest
 import torch
 from torch import nn
 
@@ -11,6 +12,8 @@ from core.backbones.build import build, parameters_on_meta
 
 ONE_PER_FAMILY = [next(group) for _, group in groupby(catalogue.names(), key=lambda name: catalogue.get(name).family)]
 """The smallest of each: names come family after family, small ones first."""
+EVERY = [name if name in ONE_PER_FAMILY else pytest.param(name, marks=pytest.mark.slow) for name in catalogue.names()]
+"""Every network, as a parameter; those are slow that are not the first of their family."""
 
 
 @cache

@@ -13,7 +13,7 @@ from core import settings
 from core.backbones import catalogue, pretrained
 from core.backbones.build import build, construct, parameters_on_meta
 from core.errors import WeightsUnavailable
-from tests.core.backbones.networks import ONE_PER_FAMILY, on_meta, quickly_built, side
+from tests.core.backbones.networks import EVERY, ONE_PER_FAMILY, on_meta, quickly_built, side
 
 CLASSES = 7
 
@@ -51,7 +51,7 @@ def owned(state: dict[str, Tensor], backbone: catalogue.Backbone) -> dict[str, T
     return {key: value for key, value in state.items() if not key.startswith(f"{backbone.head.path}.")}
 
 
-@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("name", EVERY)
 def test_every_head_is_replaced(name: str) -> None:
     """On the meta device, where ViT-H/14 with its 2.4 GB takes no memory."""
     backbone = catalogue.get(name)

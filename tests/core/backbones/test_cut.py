@@ -7,7 +7,7 @@ from torch import Tensor, fx, nn
 from core.backbones import catalogue
 from core.backbones.build import build, construct, freeze, parameters_on_meta, train_mode
 from core.backbones.cut import Cut, cut
-from tests.core.backbones.networks import ONE_PER_FAMILY, quickly_built
+from tests.core.backbones.networks import EVERY, ONE_PER_FAMILY, quickly_built
 
 CUTS = [
     ("mobilenet_v2", ["head"], 64),
@@ -62,7 +62,7 @@ def test_prefix_then_rest_is_the_model(name: str, trainable: list[str], size: in
     assert all(feature.shape[0] == 3 for feature in features)
 
 
-@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("name", EVERY)
 def test_every_backbone_can_be_cut_in_the_middle(name: str) -> None:
     """On the meta device, where neither memory nor arithmetic is needed: shapes, and who learns."""
     backbone = catalogue.get(name)

@@ -142,7 +142,7 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 def bring_in(path: Path, shelf: Path, memory: int = 300_000_000) -> str:
-    """What an import in a process of so many more bytes of memory says. It ends: a minute would be too long."""
+    """What an import in a process of so many more bytes of memory says. A minute is the deadline of one that hangs."""
     command = [sys.executable, "-c", IMPORT, str(path), str(shelf), str(memory)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,6 @@ SLOW = (
     "tests/core/backbones/test_bundled_weights.py::test_squeezenet_names_photos",
     "tests/core/backbones/test_catalogue.py::test_the_file_says_what_a_survey_says_now",
     "tests/core/backbones/test_cut.py::test_prefix_then_rest",
-    "tests/core/backbones/test_cut.py::test_the_catalogue_knows",
     "tests/core/backbones/test_freeze.py::test_dropout_is_off",
     "tests/core/backbones/test_freeze.py::test_frozen_pretrained",
     "tests/core/backbones/test_freeze.py::test_only_the_chosen",

@@ -1,6 +1,7 @@
 """Where to compute, in which numbers, and how memory is kept."""
 
 import ctypes
+import gc
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -111,6 +112,10 @@ def keep_freed_memory() -> None:
 
 
 def release_memory() -> None:
-    """Return all memory that is kept but not used to the system."""
+    """Return all memory that is kept but not used to the system.
+
+    Networks that were cut refer to themselves in circles, so that only the garbage collector frees their weights.
+    """
+    gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -26,7 +26,7 @@ SAME_NUMBERS = [
     ("squeezenet1_1", ["fire9", "head"], 64),
     ("resnet18", ["layer4", "head"], 64),
     ("resnet18", ["layer2"], 64),
-    ("vgg11", ["head"], 32),
+    ("alexnet", ["head"], 64),
     ("inception_v3", ["Mixed_7c", "head"], 80),
     ("densenet121", ["dense4", "head"], 32),
     ("convnext_tiny", ["stage4", "head"], 32),

@@ -1,14 +1,14 @@
 """Where Thaw keeps what it writes."""
 
-import errno
+import functools
 import hashlib
-import os
 import shutil
 import uuid
 from pathlib import Path
 
 from filelock import FileLock
 
+from core import files
 from core.errors import BadSettings, Fault
 from core.messages import Message
 from core.settings import settings, variable
@@ -22,12 +22,19 @@ def thaw_home() -> Path:
     folder = settings().home
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, "it may not be written")
+        _try_to_write(folder)
     except OSError as error:
         advice = Message("cannot be used ({cause}); name a folder that can be written", cause=str(error.strerror))
         raise BadSettings([Fault(variable("home"), str(folder), advice)]) from error
     return folder
+
+
+@functools.cache
+def _try_to_write(folder: Path) -> None:
+    """Raises OSError. Tried once, and not only asked: the system's answer is no promise for shared or odd folders."""
+    probe = files.partial_name(folder / "probe")
+    probe.touch(exist_ok=False)
+    probe.unlink()
 
 
 def installation_id() -> str:

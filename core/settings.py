@@ -18,6 +18,8 @@ from core.errors import BadSettings, Fault
 from core.messages import Message
 
 PREFIX = "THAW_"
+LARGEST = 1_000_000_000
+"""The most that an amount (seconds, GB) may be, so that it is still a number in bytes or nanoseconds."""
 
 
 def _setting(default: Any, read: Callable[[str], Any], about: str) -> Any:
@@ -25,30 +27,45 @@ def _setting(default: Any, read: Callable[[str], Any], about: str) -> Any:
     return dataclasses.field(default=default, metadata={"read": read, "about": about})
 
 
+class _Wrong(Exception):
+    """A text that is not what a setting may be; `rule` says what would be right."""
+
+    def __init__(self, rule: Message) -> None:
+        self.rule = rule
+        super().__init__(str(rule))
+
+
 def _count(text: str) -> int:
-    """A whole number above 0. Raises ValueError with what would be right."""
+    """A whole number above 0. Raises _Wrong."""
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 16 and int(text) > 0):
-        raise ValueError("must be a whole number above 0")
+        raise _Wrong(Message("must be a whole number above 0"))
     return int(text)
 
 
 def _amount(text: str) -> float:
-    """A number from 0 up. Raises ValueError with what would be right."""
+    """A number from 0 up to LARGEST. Raises _Wrong."""
     try:
         amount = float(text)
     except ValueError:
         amount = math.nan
-    if not (math.isfinite(amount) and amount >= 0):
-        raise ValueError("must be a number, 0 or more")
+    if not 0 <= amount <= LARGEST:
+        raise _Wrong(Message("must be a number from 0 to {largest:,}", largest=LARGEST))
     return amount
 
 
 def _folder(text: str) -> Path:
-    """An absolute path; ~ is the user's own folder. Raises ValueError where there can be none of that name."""
+    """An absolute path; ~ is the user's own folder. Raises _Wrong where no folder can have that name."""
     try:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"must be the path of a folder ({error})") from error
+        raise _Wrong(Message("must be the path of a folder ({cause})", cause=str(error))) from error
+
+
+def _database(text: str) -> str:
+    """The address of a database; whether it can be reached, the store says. Raises _Wrong."""
+    if "://" not in text:
+        raise _Wrong(Message("must look like postgresql+psycopg://user:password@host/database"))
+    return text
 
 
 def _folders(text: str) -> tuple[Path, ...]:
@@ -60,7 +77,7 @@ class Settings:
     """MB are 10⁶ bytes, GB are 10⁹. `workers` 0 stands for one per GPU, or one on the CPU."""
 
     home: Path = _setting(Path("~/.thaw"), _folder, "folder of runs, weights, features and data sets")
-    database_url: str = _setting("", str, "another database for the list of runs (postgresql+psycopg://…)")
+    database_url: str = _setting("", _database, "another database for the list of runs (postgresql+psycopg://…)")
     workers: int = _setting(0, _count, "runs that train at the same time; one per GPU, or one, when not set")
     worker_idle: float = _setting(600.0, _amount, "seconds that a worker process waits for more work")
     features_gb: float = _setting(10.0, _amount, "room for kept features, in GB")
@@ -109,10 +126,10 @@ def _parsed(texts: tuple[str, ...]) -> Settings:
             continue
         try:
             values[field.name] = field.metadata["read"](text)
-        except ValueError as error:
-            advice = Message("{rule}", rule=str(error))
+        except _Wrong as wrong:
+            advice = wrong.rule
             if isinstance(field.default, int | float) and field.default:
-                advice = Message("{rule}, such as {example:g}", rule=str(error), example=field.default)
+                advice = Message("{rule}, such as {example:g}", rule=wrong.rule, example=field.default)
             faults.append(Fault(variable(field.name), text, advice))
     if faults:
         raise BadSettings(faults)

@@ -15,7 +15,8 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from core.home import SAMPLE_DATA
 from core.optimizers import OPTIMIZERS
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import parse
 
 DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from core.data.images import thumbnail
 from core.data.scan import ImageFolder
-from core.recipe import SETTINGS
+from core.recipe_settings import SETTINGS
 from dashboard import picture_sets
 from dashboard.draft import bind, current
 from dashboard.setting_widget import setting_widget

@@ -7,7 +7,8 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.errors import Fault
-from core.recipe import AUGMENTATIONS, Recipe, title
+from core.recipe import AUGMENTATIONS, Recipe
+from core.recipe_settings import title
 from dashboard.picture_sets import name_of
 
 JOINER = "\N{WORD JOINER}"

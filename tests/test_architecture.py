@@ -16,10 +16,13 @@ FLOORS = [
     (
         "core.messages",
         "core.errors",
+        "core.figures",
         "core.events",
         "core.recipe_fields",
         "core.optimizers",
+        "core.schedules",
         "core.recipe",
+        "core.recipe_settings",
         "core.settings",
         "core.files",
         "core.download",

@@ -19,7 +19,7 @@ from core.jobs.process import training_places
 from core.jobs.recover import ensure_progress
 from core.jobs.store import Store, open_store
 from core.messages import Message, percent
-from core.recipe import to_settings
+from core.recipe_settings import to_settings
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -17,7 +17,7 @@ from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunS
 from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
-from core.recipe import read_toml
+from core.recipe_settings import read_toml
 from core.training.validate import check
 
 if TYPE_CHECKING:
@@ -128,5 +128,5 @@ def epoch_line(ended: EpochEnded) -> str:
 def last_line(run_id: int, ended: RunFinished | RunStopped) -> str:
     """How the run ended."""
     word = "finished" if isinstance(ended, RunFinished) else "stopped"
-    best = f"best epoch {ended.best_epoch}, validation accuracy {percent(ended.val_accuracy)}"
+    best = f"kept: epoch {ended.kept_epoch}, validation {percent(ended.val.share) if ended.val else None}"
     return f"run {run_id} {word} after {ended.seconds:.1f} s; {best}"

@@ -28,7 +28,8 @@ from core.jobs.job import Job, Lane
 from core.jobs.store import Store
 from core.jobs.store.runs import TRAIN
 from core.messages import Message
-from core.recipe import Recipe, parse, to_settings, to_toml
+from core.recipe import Recipe
+from core.recipe_settings import parse, to_settings, to_toml
 from core.training.validate import check
 
 Result = dict[str, Any]

@@ -28,7 +28,8 @@ from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
-from core.recipe import Recipe, parse, to_settings
+from core.recipe import Recipe
+from core.recipe_settings import parse, to_settings
 from core.training.objective import Tally
 from core.training.setup import Setup
 from core.training.state import Snapshot, TrainingState

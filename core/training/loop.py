@@ -11,6 +11,7 @@ from core.backbones.build import switch
 from core.data.batches import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
 from core.events import EpochEnded, Event, Metrics, Notice, Progress, RunFinished, RunStopped, StepEnded, StopRequested
+from core.figures import score
 from core.messages import Message
 from core.recipe import Recipe
 from core.training import checkpoint
@@ -49,8 +50,8 @@ def train(
         ending = RunStopped
     best = state.best
     yield ending(
-        best_epoch=best.epoch if best else 0,
-        val_accuracy=best.val.accuracy if best and best.val else None,
+        kept_epoch=best.epoch if best else 0,
+        val=score(best.confusion) if best else None,
         seconds=state.seconds(),
     )
 

@@ -47,7 +47,7 @@ class TrainingState:
 
 def deciding_loss(ended: EpochEnded) -> float:
     """What makes an epoch the best: its validation loss, or its training loss where nothing validates."""
-    return (ended.val or ended.train).loss
+    return (ended.val or ended.train).cross_entropy
 
 
 def changing_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -11,11 +11,13 @@ from core.backbones import catalogue
 from core.data.scan import read_image_folder
 from core.errors import BadData, BadRecipe, Fault, explain
 from core.messages import Message
-from core.recipe import Recipe, faults
+from core.recipe import Recipe
+from core.recipe_settings import current_form, faults
 
 
 def check(settings: Mapping[str, Any]) -> Recipe:
     """The recipe that `settings` describes. Raises BadRecipe with all faults of its fields, backbone and folder."""
+    settings = current_form(settings)
     found = list(faults(settings))
     wrong = {fault.field.split(".")[0] for fault in found}
     given = {name: settings.get(name, field.default) for name, field in Recipe.model_fields.items()}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.events import METRICS, heading
 from core.jobs.job import Run
-from core.recipe import flat_settings, title
+from core.recipe_settings import flat_settings, title
 from dashboard.charts import Figure, layout, shortened
 from dashboard.palette import RUNS
 from dashboard.run_history import RunHistory

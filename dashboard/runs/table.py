@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.jobs.job import Run
-from core.recipe import flat_settings
+from core.recipe_settings import flat_settings
 from dashboard.text import backbone_of, describe_recipe, optimizer_of, penalties_of, trainable_of
 
 

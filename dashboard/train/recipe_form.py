@@ -5,8 +5,9 @@ import streamlit as st
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
 from core.messages import percent
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import SETTINGS, Recipe
+from core.optimizers import OPTIMIZER, OPTIMIZERS
+from core.recipe import Recipe
+from core.recipe_settings import SETTINGS
 from core.settings import settings
 from dashboard.draft import current
 from dashboard.setting_widget import setting_widget
@@ -66,7 +67,7 @@ def optimizer_controls() -> None:
     """The optimizer, its settings, and the penalties."""
     setting_widget(SETTINGS["optimizer.name"])
     name = current()["optimizer.name"]
-    settings = optimizer_settings(name).values()
+    settings = OPTIMIZER.settings(name).values()
     for setting in settings:
         if not setting.about.advanced:
             setting_widget(setting)

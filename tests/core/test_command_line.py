@@ -9,7 +9,7 @@ import pytest
 
 from core.events import EpochEnded
 from core.jobs.store import open_store
-from core.recipe import parse, to_toml
+from core.recipe_settings import parse, to_toml
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
 from tests.core.intake.bad_archives import picture, zipped
 

@@ -9,7 +9,7 @@ import torch
 from core import events
 from core.events import METRICS, EpochEnded, Metric, Metrics, StepEnded, heading
 from core.jobs.store import open_store
-from core.recipe import parse
+from core.recipe_settings import parse
 from core.training.loop import train
 from core.training.objective import Tally, measure, terms
 from dashboard import run_history

@@ -10,18 +10,8 @@ import pytest
 
 from core.errors import BadRecipe
 from core.optimizers import Adam, Sgd
-from core.recipe import (
-    SETTINGS,
-    Penalties,
-    Recipe,
-    example_toml,
-    faults,
-    flat_settings,
-    parse,
-    read_toml,
-    to_settings,
-    to_toml,
-)
+from core.recipe import Penalties, Recipe
+from core.recipe_settings import SETTINGS, example_toml, faults, flat_settings, parse, read_toml, to_settings, to_toml
 
 NAN, INFINITE = float("nan"), float("inf")
 

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.events import EpochEnded, Metrics
 from core.jobs.store import Store
-from core.recipe import parse
+from core.recipe_settings import parse
 from tests.core.jobs.by_number import end
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.events import EpochEnded, Metrics, RunStarted
 from core.jobs.store import Store
-from core.recipe import parse
+from core.recipe_settings import parse
 from dashboard import run_history
 from dashboard.compare import comparison
 from dashboard.compare.comparison import RunHistories

@@ -10,7 +10,7 @@ from core import home
 from core.data import datasets
 from core.data.scan import read_image_folder, scan
 from core.jobs.store import Store
-from core.recipe import parse
+from core.recipe_settings import parse
 from dashboard.charts import class_bars
 from dashboard.picture_sets import name_of
 from tests.conftest import MakeFolder

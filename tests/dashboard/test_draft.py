@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import SETTINGS, parse
+from core.optimizers import OPTIMIZER, OPTIMIZERS
+from core.recipe_settings import SETTINGS, parse
 from dashboard.draft import Draft, from_recipe
 from tests.core.test_optimizers import other_value
 
@@ -35,7 +35,7 @@ def test_a_recipe_comes_back_from_its_draft(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimizer_comes_back_from_its_draft(name: str) -> None:
-    values = {one.path.split(".")[-1]: other_value(one) for one in optimizer_settings(name).values()}
+    values = {one.path.split(".")[-1]: other_value(one) for one in OPTIMIZER.settings(name).values()}
     recipe = parse({"data": DATA, "optimizer": {"name": name} | values})
     assert parse(from_recipe(recipe).settings()) == recipe
 
@@ -50,7 +50,7 @@ def test_each_optimizer_keeps_its_own_settings() -> None:
 
 @pytest.mark.parametrize("path", [path for path in SETTINGS if path not in ("trainable", "optimizer.name")])
 def test_every_setting_can_be_read_and_set_by_its_path(path: str) -> None:
-    name = next(name for name in OPTIMIZERS if path in optimizer_settings(name) or not path.startswith("optimizer."))
+    name = next(name for name in OPTIMIZERS if path in OPTIMIZER.settings(name) or not path.startswith("optimizer."))
     draft = draft_of(optimizer={"name": name})
     expected = DATA if path == "data" else SETTINGS[path].default
     assert draft[path] == (list(expected) if isinstance(expected, tuple) else expected)

@@ -3,7 +3,7 @@
 from core.events import EpochEnded, Event, FeaturesReady, Metrics, Notice, RunStarted, StepEnded
 from core.jobs.store import Store
 from core.messages import Message
-from core.recipe import parse
+from core.recipe_settings import parse
 from dashboard import run_history
 from dashboard.run_history import RunHistory
 

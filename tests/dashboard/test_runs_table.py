@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from core.jobs.store import Store
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import parse
+from core.optimizers import OPTIMIZER, OPTIMIZERS
+from core.recipe_settings import parse
 from dashboard.compare.comparison import settings_table
 from dashboard.runs.table import Wanted, passes, to_csv, to_table
 from dashboard.text import describe_recipe
@@ -56,7 +56,7 @@ def test_every_optimizer_is_listed_saved_and_compared_by_its_label(store: Store,
     assert f" · {label} " in describe_recipe(runs[0].recipe)
     row = pd.read_csv(io.BytesIO(to_csv(runs))).iloc[0]
     table = settings_table(runs).set_index("Setting")
-    for path, setting in optimizer_settings(name).items():
+    for path, setting in OPTIMIZER.settings(name).items():
         assert not pd.isna(row[path])
         assert table.loc[setting.title].iloc[0] != "–"
     assert table.loc["Optimizer"].iloc[0] == name

@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.jobs.process import process_id
 from core.jobs.store import Store
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import parse
+from core.optimizers import OPTIMIZER, OPTIMIZERS
+from core.recipe_settings import parse
 from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
 from tests.core.jobs.by_number import claim
@@ -203,7 +203,7 @@ def test_every_optimizer_has_its_widgets_and_they_reach_the_recipe(
     test.session_state["draft"]["optimizer.name"] = name
     test.run()
     assert not test.exception
-    settings = optimizer_settings(name).values()
+    settings = OPTIMIZER.settings(name).values()
     shown = {widget.key: widget for kind in ("number_input", "toggle") for widget in test.get(kind)}
     for one in (part for setting in settings for part in setting.parts or (setting,)):
         assert (shown[f"draft.{one.path}"].label, shown[f"draft.{one.path}"].help) == (one.title, one.help)

@@ -25,7 +25,8 @@ from core.jobs.store.tables import events as _events
 from core.jobs.store.tables import jobs as _jobs
 from core.jobs.store.tables import runs as _runs
 from core.jobs.store.tables import steps as _steps
-from core.recipe import Recipe, parse, to_settings
+from core.recipe import Recipe
+from core.recipe_settings import parse, to_settings
 
 TRAIN = "train"
 """The kind of job that a run is the face of."""

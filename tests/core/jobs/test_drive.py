@@ -20,7 +20,7 @@ from core.jobs.job import Run
 from core.jobs.process import ensure_training, process_id
 from core.jobs.recover import AGAIN, requeue_lost
 from core.jobs.store import Store, open_store, store_at
-from core.recipe import read_toml
+from core.recipe_settings import read_toml
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.by_number import beat, claim
 

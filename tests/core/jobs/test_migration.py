@@ -25,7 +25,7 @@ from core.jobs.migrations import migrate
 from core.jobs.store import Store, open_store, store_at
 from core.jobs.store.tables import tables
 from core.messages import Message
-from core.recipe import parse, to_settings
+from core.recipe_settings import parse, to_settings
 from tests.core.jobs.old_homes import Expected, digest_of_weights, finish_with_old_code, unpack_old_home
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, Ru
 from core.jobs.job import STEP_COLUMNS, Run
 from core.jobs.store import Store, store_at
 from core.messages import Message
-from core.recipe import parse, to_settings
+from core.recipe_settings import parse, to_settings
 from tests.core.jobs.by_number import beat, claim, end
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from core.events import EpochEnded, Event, FeaturesReady, Notice, StepEnded
-from core.recipe import Recipe, to_toml
+from core.recipe import Recipe
+from core.recipe_settings import to_toml
 from core.training import checkpoint, features
 from core.training.features import make_room
 from core.training.loop import train

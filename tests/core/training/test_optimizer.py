@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd, optimizer_settings
+from core.optimizers import OPTIMIZER, OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
 from core.recipe import Penalties
 from core.training.objective import terms
 from core.training.optimizer import TORCH, build_optimizer
@@ -72,7 +72,7 @@ TORCHS_OWN = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "adamw": torch.o
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimizer_steps_as_torchs_own(name: str) -> None:
-    values = {one.path.split(".")[-1]: other_value(one) for one in optimizer_settings(name).values()}
+    values = {one.path.split(".")[-1]: other_value(one) for one in OPTIMIZER.settings(name).values()}
     own, theirs = (nn.Parameter(torch.tensor([START, -2.0])) for _ in range(2))
     built = build_optimizer(OPTIMIZERS[name].model_validate(values), [own])
     reference = TORCHS_OWN[name]([theirs], **values)

@@ -22,7 +22,8 @@ from core.events import (
     StopRequested,
 )
 from core.optimizers import OPTIMIZERS
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import parse
 from core.training import checkpoint
 from core.training.loop import train, training_batches
 from core.training.setup import prepare

@@ -78,3 +78,11 @@ def confusion_of(pairs: Iterable[tuple[int, int]]) -> Confusion:
     for pair in pairs:
         counts[pair] = counts.get(pair, 0) + 1
     return tuple((actual, answer, count) for (actual, answer), count in sorted(counts.items()))
+
+
+def merged(one: Confusion, other: Confusion) -> Confusion:
+    """The counts of both together."""
+    counts = {(actual, answer): count for actual, answer, count in one}
+    for actual, answer, count in other:
+        counts[actual, answer] = counts.get((actual, answer), 0) + count
+    return tuple((actual, answer, count) for (actual, answer), count in sorted(counts.items()))

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn, optim
 
 from core.backbones import catalogue, pretrained
-from core.backbones.build import build, freeze, train_mode
+from core.backbones.build import build, freeze
 from core.backbones.catalogue import Preprocessing
 from core.data.scan import read_image_folder
-from core.data.split import Split, split
+from core.data.split import Split, draw_of, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
 from core.training.device import (
+    Numbers,
     Precision,
     choose_precision,
     choose_training_precision,
@@ -25,19 +26,19 @@ from core.training.device import (
     spare_strided,
 )
 from core.training.inputs import Inputs, prepare_inputs
-from core.training.objective import penalised
-from core.training.optimizer import build_optimizer
+from core.training.learning import Learning, Start, about_random_body, by_block, learning, only_head, rate_groups
+from core.training.objective import Objective, balanced_weights, penalised
+from core.training.optimizer import ROWS, build_optimizer
 from core.training.state import TrainingState, changing_tensors
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the loop works with. `awake` are the modules that are in training mode while the rest stays in eval mode.
+    """What the loop works with. All that learns is in `everything`; `head_alone` learns in the first epochs, perhaps.
 
-    `changing` has all that training changes, by name: the parameters and statistics themselves.
-
-    `inputs` holds the network that is trained, which shares its modules with `model`, and what goes into it. `weights`
-    are those that penalties apply to.
+    `changing` has all that training changes, by name: the parameters and statistics themselves. `inputs` holds the
+    network that is trained, which shares its modules with `model`, and what goes into it. `start` remembers the weights
+    that training begins with.
     """
 
     recipe: Recipe
@@ -45,64 +46,23 @@ class Setup:
     split: Split
     preprocessing: Preprocessing
     model: nn.Module
-    awake: tuple[nn.Module, ...]
+    everything: Learning
+    head_alone: Learning
     changing: Mapping[str, Tensor]
+    start: Start
     inputs: Inputs
-    weights: list[nn.Parameter]
+    objective: Objective
     optimizer: optim.Optimizer
     batch_size: int
     device: torch.device
     precision: Precision
 
-
-def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, None, Setup]:
-    """Load everything, saying on the way what takes long and what was done differently from what was asked.
-
-    With a `features_folder`, the frozen part runs here, once, and not in every epoch.
-
-    Seeds torch's global generator, which draws the new head, random weights and dropout. Raises BadData, BadRecipe or
-    WeightsUnavailable.
-    """
-    keep_freed_memory()
-    device = find_device(recipe.device)
-    folder = read_image_folder(Path(recipe.data))
-    examples = split(folder, recipe.val_fraction, recipe.seed)
-    batch_size, remarks = fit_batch_size(recipe.batch_size, len(examples.train))
-    for text in (*examples.notices, *remarks):
-        yield Notice(text)
-
-    backbone = catalogue.get(recipe.backbone)
-    layers = catalogue.select(backbone, recipe.trainable)
-    if recipe.weights == "pretrained":
-        for done, total in pretrained.fetch_weights(backbone):
-            yield Progress(Message("Downloading the weights of {backbone}", backbone=backbone.title), done, total)
-    torch.manual_seed(recipe.seed)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
-    freeze(model, layers)
-    train_mode(model, backbone, layers)
-    preprocessing = backbone.preprocessing.at(recipe.image_size)
-    frozen_in = choose_precision(recipe.precision, device)
-    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
-    lay_channels_last(inputs.network)
-    spare_strided(inputs.network, device)
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return Setup(
-        recipe=recipe,
-        classes=folder.classes,
-        split=examples,
-        preprocessing=preprocessing,
-        model=model,
-        awake=tuple(module for module in model.modules() if module.training),
-        changing=changing_tensors(model),
-        inputs=inputs,
-        weights=penalised(model),
-        optimizer=build_optimizer(recipe.optimizer, trainable),
-        batch_size=batch_size,
-        device=device,
-        precision=choose_training_precision(recipe.precision, inputs.network, device),
-    )
+    def objective_of(recipe: Recipe, model: nn.Module, examples: Split, classes: int, device: torch.device) -> Objective:
+    """What batches of training are measured by."""
+    weights = None
+    if recipe.class_weights == "balanced":
+        weights = balanced_weights([example.label for example in examples.train], classes).to(device)
+    return Objective(penalised(model), recipe.penalties, weights, recipe.label_smoothing)
 
 
 def started(setup: Setup, state: TrainingState, steps_per_epoch: int) -> RunStarted:

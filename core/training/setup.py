@@ -11,7 +11,7 @@ from core.backbones import catalogue, pretrained
 from core.backbones.build import build, freeze, train_mode
 from core.backbones.catalogue import Preprocessing
 from core.data.scan import read_image_folder
-from core.data.split import Split, split
+from core.data.split import Split, draw_of, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
@@ -66,7 +66,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     keep_freed_memory()
     device = find_device(recipe.device)
     folder = read_image_folder(Path(recipe.data))
-    examples = split(folder, recipe.val_fraction, recipe.seed)
+    examples = split(folder, draw_of(recipe))
     batch_size, remarks = fit_batch_size(recipe.batch_size, len(examples.train))
     for text in (*examples.notices, *remarks):
         yield Notice(text)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from tsdownsample import MinMaxLTTBDownsampler
 
-from core.data.scan import Scan
+from core.data.scan import HELD_OUT, Scan
 from core.events import METRICS, heading
 from dashboard import palette
-from dashboard.palette import TRAINING, VALIDATION
+from dashboard.palette import TEST, TRAINING, VALIDATION
 from dashboard.run_history import RunHistory
 
 Figure = dict[str, Any]
@@ -140,13 +140,18 @@ BARS = 20
 
 
 def class_bars(scanned: Scan) -> tuple[Figure, int]:
-    """The figure, and how many bars it has: one for each class. Pictures of its own val/ are stacked on the others."""
-    train = Counter(picture.label for picture in scanned.pictures if picture.split != "val")
-    val = Counter(picture.label for picture in scanned.pictures if picture.split == "val")
-    labels = list(train | val)
+    """The figure, and how many bars it has: one for each class. Pictures of an own val/ or test/ are stacked on it."""
+    train = Counter(picture.label for picture in scanned.pictures if picture.split not in HELD_OUT)
+    val, test = (Counter(picture.label for picture in scanned.pictures if picture.split == part) for part in HELD_OUT)
+    every = train + val + test
+    labels = list(every)
     if len(labels) > BARS:
-        labels = [label for label, _count in (train + val).most_common(BARS)]
-    bars = [("pictures" if not val else "training", TRAINING, train), ("validation", VALIDATION, val)]
+        labels = [label for label, _count in every.most_common(BARS)]
+    bars = [
+        ("training" if val or test else "pictures", TRAINING, train),
+        ("validation", VALIDATION, val),
+        ("test", TEST, test),
+    ]
     traces = [
         {
             "type": "bar",
@@ -160,16 +165,16 @@ def class_bars(scanned: Scan) -> tuple[Figure, int]:
         for name, colour, counts in bars
         if counts
     ]
-    more = len(train | val) - len(labels)
-    classes = f"{len(train | val):,} class{'es' if len(train | val) != 1 else ''}"
-    title = f"Pictures per class: {sum((train + val).values()):,} in {classes}"
-    few = max((train + val).values(), default=0) <= 10
+    more = len(every) - len(labels)
+    classes = f"{len(every):,} class{'es' if len(every) != 1 else ''}"
+    title = f"Pictures per class: {sum(every.values()):,} in {classes}"
+    few = max(every.values(), default=0) <= 10
     layout = {
         "title": {"text": title + (f" (the {BARS} largest)" if more else ""), "x": 0, "xanchor": "left"},
         "barmode": "stack",
         "yaxis": {"autorange": "reversed", "type": "category", "automargin": True, "ticklabelposition": "outside"},
         "xaxis": {"rangemode": "tozero", **({"dtick": 1} if few else {})},
-        "showlegend": bool(val),
+        "showlegend": bool(val or test),
         "legend": {"orientation": "h", "y": 0, "yref": "container", "x": 0, "traceorder": "normal"},
     }
     return {"data": traces, "layout": layout}, len(labels)

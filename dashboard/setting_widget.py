@@ -9,7 +9,10 @@ from typing import Any
 import streamlit as st
 
 from core.recipe_fields import Kind, Setting
-from dashboard.draft import bind
+from dashboard.draft import bind, current
+
+OTHERS: dict[str, Any] = {"accept_new_options": True, "placeholder": "Choose, or type"}
+"""Of a list that takes other text too."""
 
 
 def setting_widget(setting: Setting, **more: Any) -> None:
@@ -32,9 +35,13 @@ def _switch(setting: Setting, more: dict[str, Any]) -> None:
 
 
 def _choice(setting: Setting, more: dict[str, Any]) -> None:
-    """All names side by side; in a list where the setting is an advanced one."""
+    """All names side by side; in a list where the setting is an advanced one, or takes other text too."""
     labels = {name: choice.label for name, choice in setting.choices.items()}
-    if setting.about.advanced:
+    if setting.open:
+        value = current()[setting.path]
+        names = list(labels | {value: value})
+        st.selectbox(setting.title, names, format_func=lambda name: labels.get(name, name), **OTHERS, **more)
+    elif setting.about.advanced:
         st.selectbox(setting.title, list(labels), format_func=labels.__getitem__, **more)
     else:
         buttons: dict[str, Any] = {"required": True, "width": "stretch"}

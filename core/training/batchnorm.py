@@ -2,8 +2,8 @@
 
 In training, BatchNorm keeps running means of its batches' statistics. They lag behind weights that move fast in few
 steps: a network trained from scratch on a hundred pictures then answers at random in eval mode, while it is right in
-training mode. So the statistics are estimated anew before they are used ("precise BatchNorm": Wu and Johnson, Rethinking
-"Batch" in BatchNorm, arXiv:2105.07576, section 3).
+training mode. So the statistics are estimated anew before they are used ("precise BatchNorm": Wu and Johnson,
+Rethinking "Batch" in BatchNorm, arXiv:2105.07576, section 3).
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -56,7 +56,7 @@ class Checkpointer:
         self._written_at = time.monotonic()
 
     def mark_kept(self, epoch: int) -> None:
-        """Take the weights as they are now, after `epoch`, for those to keep. The next `write` puts them on the disk."""
+        """Take the weights as they are now, after `epoch`, as those to keep. The next `write` puts them on the disk."""
         self.kept.take()
         self._unwritten = epoch
 

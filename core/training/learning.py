@@ -69,13 +69,13 @@ def rate_groups(model: nn.Module, backbone: Backbone) -> Parameters:
     return groups
 
 
-def about_random_body(recipe: Recipe, backbone: Backbone, layers: frozenset[str]) -> Message | None:
-    """A sentence where frozen blocks keep random weights."""
+def about_random_body(recipe: Recipe, backbone: Backbone, layers: frozenset[str]) -> tuple[Message, ...]:
+    """What to say where frozen blocks keep random weights."""
     frozen = [block.name for block in backbone.blocks[:-1] if not any(one.path in layers for one in block.layers)]
     if recipe.weights != "random" or not frozen:
-        return None
+        return ()
     template = "Frozen blocks have random weights, which never learn: {blocks}. Thaw them, or start from other weights."
-    return Message(template, blocks=frozen)
+    return (Message(template, blocks=frozen),)
 
 
 class Start:

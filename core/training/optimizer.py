@@ -22,8 +22,8 @@ class OptimizerRow:
     """`build` is torch's class, which takes the recipe's settings under the same names, and `options`.
 
     `shrinkage(optimizer, group, parameter)` is how far an L1 penalty of 1 moves each weight of a parameter towards 0 in
-    the step just taken: a number, or a tensor of the parameter's shape. None where there is no L1 penalty. `full_batch`:
-    a step takes all pictures at once.
+    the step just taken: a number, or a tensor of the parameter's shape. None where there is no L1 penalty. Where
+    `full_batch`, a step takes all pictures at once.
     """
 
     build: Callable[..., optim.Optimizer]

@@ -57,7 +57,71 @@ class Setup:
     device: torch.device
     precision: Precision
 
-    def objective_of(recipe: Recipe, model: nn.Module, examples: Split, classes: int, device: torch.device) -> Objective:
+    def learning(self, epoch: int) -> Learning:
+        """What learns in an epoch, from 1."""
+        return self.head_alone if epoch <= self.recipe.head_first else self.everything
+
+    @property
+    def numbers(self) -> Numbers:
+        """In which numbers the network answers."""
+        frozen = self.inputs.frozen
+        return Numbers(self.device.type, self.precision, frozen and frozen.precision, bool(frozen and frozen.folded))
+
+
+def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, None, Setup]:
+    """Load everything, saying on the way what takes long and what was done differently from what was asked.
+
+    With a `features_folder`, the frozen part runs here, once, and not in every epoch.
+
+    Seeds torch's global generator, which draws the new head, random weights and dropout. Raises BadData, BadRecipe or
+    WeightsUnavailable.
+    """
+    keep_freed_memory()
+    device = find_device(recipe.device)
+    folder = read_image_folder(Path(recipe.data))
+    examples = split(folder, draw_of(recipe))
+    full_batch = ROWS[recipe.optimizer.name].full_batch
+    wanted = len(examples.train) if full_batch else recipe.batch_size
+    batch_size, remarks = fit_batch_size(wanted, len(examples.train))
+    backbone = catalogue.get(recipe.backbone)
+    layers = catalogue.select(backbone, recipe.trainable)
+    for text in (*examples.notices, *remarks, *about_random_body(recipe, backbone, layers)):
+        yield Notice(text)
+
+    if recipe.weights == "pretrained":
+        for done, total in pretrained.fetch_weights(backbone):
+            yield Progress(Message("Downloading the weights of {backbone}", backbone=backbone.title), done, total)
+    torch.manual_seed(recipe.seeds.init)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    freeze(model, layers)
+    everything = learning(model, backbone, layers, recipe)
+    preprocessing = backbone.preprocessing.at(recipe.image_size)
+    frozen_in = choose_precision(recipe.precision, device)
+    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
+    lay_channels_last(inputs.network)
+    spare_strided(inputs.network, device)
+    return Setup(
+        recipe=recipe,
+        classes=folder.classes,
+        split=examples,
+        preprocessing=preprocessing,
+        model=model,
+        everything=everything,
+        head_alone=only_head(model, backbone, everything),
+        changing=changing_tensors(model),
+        start=Start(by_block(model, backbone), backbone.blocks[-1].name),
+        inputs=inputs,
+        objective=objective_of(recipe, model, examples, len(folder.classes), device),
+        optimizer=build_optimizer(recipe.optimizer, rate_groups(model, backbone), recipe.rates.model_dump()),
+        batch_size=batch_size,
+        device=device,
+        precision=choose_training_precision(recipe.precision, inputs.network, device),
+    )
+
+
+def objective_of(recipe: Recipe, model: nn.Module, examples: Split, classes: int, device: torch.device) -> Objective:
     """What batches of training are measured by."""
     weights = None
     if recipe.class_weights == "balanced":
@@ -67,7 +131,7 @@ class Setup:
 
 def started(setup: Setup, state: TrainingState, steps_per_epoch: int) -> RunStarted:
     """The event that says what is about to be trained, and how much of it is done already."""
-    trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+    trainable = sum(parameter.numel() for parameter in setup.everything.parameters)
     return RunStarted(
         classes=setup.classes,
         train_images=len(setup.split.train),

@@ -24,7 +24,7 @@ def check(settings: Mapping[str, Any]) -> Recipe:
     if "backbone" not in wrong:
         found += _backbone_faults(given, wrong)
     if "data" not in wrong:
-        found += _data_faults(given["data"])
+        found += _data_faults(given["data"], 1 if "folds" in wrong else given["folds"])
     if found:
         raise BadRecipe(found)
     return Recipe.model_validate(settings)
@@ -55,8 +55,9 @@ def _image_size_faults(backbone: catalogue.Backbone, size: int) -> Iterator[Faul
         yield Fault("image_size", size, advice)
 
 
-def _data_faults(path: str) -> Iterator[Fault]:
+def _data_faults(path: str, folds: int) -> Iterator[Fault]:
     try:
-        read_image_folder(Path(path))
+        if read_image_folder(Path(path)).val is not None and folds > 1:
+            yield Fault("folds", folds, Message("must be 1, because the pictures bring a val/ of their own"))
     except (BadData, OSError) as error:
         yield Fault("data", path, error.message if isinstance(error, BadData) else explain(error))

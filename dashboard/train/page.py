@@ -28,10 +28,13 @@ def main() -> None:
     is_new = draft.is_new()
     shown = opened_run()
     with st.sidebar:
-        picture_choice.choose_pictures()
+        drawn = picture_choice.choose_pictures()
         recipe_form.backbone_controls()
         recipe_form.optimizer_controls()
         recipe_form.schedule_controls()
+        if drawn:
+            recipe_form.propose_class_weights(drawn)
+        recipe_form.more_settings()
     folder = picture_choice.show_pictures()
     classes = len(folder.classes) if folder else 0
     network.show_network(classes)
@@ -43,8 +46,8 @@ def main() -> None:
     with counts:
         if folder:
             network.show_counts(classes)
-        if recipe and folder:
-            st.caption(cost_hint(recipe, pictures=sum(folder.counts())))
+        if recipe and drawn:
+            st.caption(cost_hint(recipe, pictures=len(drawn.train) + len(drawn.val)))
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.errors import Fault
+from core.figures import Score
 from core.recipe import AUGMENTATIONS, Recipe
 from core.recipe_settings import title
 from dashboard.picture_sets import name_of
@@ -55,9 +56,9 @@ def byte_size(count: int) -> str:
     return f"{short(count)}B" if count >= 1000 else f"{count} B"
 
 
-def percent(share: float | None) -> str:
-    """0.8333 → "83.3 %"; a dash where there is none."""
-    return "–" if share is None else f"{share * 100:.1f} %"
+def interval(score: Score | None) -> str | None:
+    """Between which shares an accuracy lies with 95 % confidence: "76 to 96 %"; None where there is none."""
+    return "{:.0f} to {:.0f} %".format(*(100 * end for end in score.interval)) if score else None
 
 
 def duration(seconds: float) -> str:

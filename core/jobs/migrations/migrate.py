@@ -146,10 +146,11 @@ def _work_going_on(connection: sa.Connection) -> sa.Select[Any]:
         query = query.select_from(jobs.outerjoin(runs, runs.c.job == jobs.c.id))
         return query.where(jobs.c.status == "running", jobs.c.worker.is_not(None))
     if not there.has_table("runs"):
-        return sa.select(sa.null(), sa.null(), sa.null()).where(sa.false())
+        nothing: sa.Select[Any] = sa.select(sa.null(), sa.null(), sa.null())
+        return nothing.where(sa.false())
+    columns: list[sa.ColumnElement[Any]] = [sa.column("id"), sa.column("worker")]
     has_heartbeat = any(column["name"] == "heartbeat" for column in there.get_columns("runs"))
-    heartbeat: sa.ColumnElement[Any] = sa.column("heartbeat") if has_heartbeat else sa.null()
-    query = sa.select(sa.column("id"), sa.column("worker"), heartbeat).select_from(sa.table("runs"))
+    query = sa.select(*columns, sa.column("heartbeat") if has_heartbeat else sa.null()).select_from(sa.table("runs"))
     return query.where(sa.column("status") == "running", sa.column("worker").is_not(None))
 
 

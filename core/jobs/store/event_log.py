@@ -101,7 +101,9 @@ def _rewind(connection: sa.Connection, run: int, started: RunStarted) -> None:
         else:
             left.append(event)
     kept = kept_of(left)
-    val = kept and (score(kept.confusion) or (kept.val and counted(kept.val.accuracy, started.val_images)))
+    val = score(kept.confusion) if kept else None
+    if kept and kept.val and not val:
+        val = counted(kept.val.accuracy, started.val_images)
     connection.execute(_note_kept(run, kept, val))
 
 

@@ -118,7 +118,7 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def _end_other_workers(connection: sa.Connection) -> None:
     """End the workers of this THAW_HOME that idle. Raises StoreBusy while one is at work."""
-    for run, worker, beat in connection.execute(_work_going_on(connection)):
+    for run, worker, beat in _work_going_on(connection):
         gone = process.is_gone(worker)
         if gone is False or (gone is None and time.time() - (beat or 0.0) < SILENCE):
             if run is None:
@@ -136,7 +136,7 @@ def _end_other_workers(connection: sa.Connection) -> None:
         process.end(idle)
 
 
-def _work_going_on(connection: sa.Connection) -> sa.Select[Any]:
+def _work_going_on(connection: sa.Connection) -> list[Any]:
     """Number of the run (None for other work), worker and heartbeat of all that is being worked on."""
     there = sa.inspect(connection)
     if there.has_table("jobs"):
@@ -144,14 +144,15 @@ def _work_going_on(connection: sa.Connection) -> sa.Select[Any]:
         runs = sa.table("runs", sa.column("id"), sa.column("job"))
         query = sa.select(runs.c.id, jobs.c.worker, jobs.c.heartbeat)
         query = query.select_from(jobs.outerjoin(runs, runs.c.job == jobs.c.id))
-        return query.where(jobs.c.status == "running", jobs.c.worker.is_not(None))
+        held = query.where(jobs.c.status == "running", jobs.c.worker.is_not(None))
+        return list(connection.execute(held))
     if not there.has_table("runs"):
-        nothing: sa.Select[Any] = sa.select(sa.null(), sa.null(), sa.null())
-        return nothing.where(sa.false())
-    columns: list[sa.ColumnElement[Any]] = [sa.column("id"), sa.column("worker")]
+        return []
     has_heartbeat = any(column["name"] == "heartbeat" for column in there.get_columns("runs"))
-    query = sa.select(*columns, sa.column("heartbeat") if has_heartbeat else sa.null()).select_from(sa.table("runs"))
-    return query.where(sa.column("status") == "running", sa.column("worker").is_not(None))
+    heartbeat: sa.ColumnElement[Any] = sa.column("heartbeat") if has_heartbeat else sa.null()
+    columns: tuple[sa.ColumnElement[Any], ...] = (sa.column("id"), sa.column("worker"), heartbeat)
+    query = sa.select(*columns).select_from(sa.table("runs")).where(sa.column("status") == "running")
+    return list(connection.execute(query.where(sa.column("worker").is_not(None))))
 
 
 def _upgrade(connection: sa.Connection) -> None:

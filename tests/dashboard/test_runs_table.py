@@ -5,7 +5,8 @@ import io
 import pandas as pd
 import pytest
 
-from core.events import EpochEnded, Metrics, Tested
+from core import events
+from core.events import EpochEnded, Metrics
 from core.figures import Score
 from core.jobs.job import Provenance
 from core.jobs.store import Store
@@ -54,7 +55,7 @@ def test_the_csv_has_counts_intervals_and_the_test_and_the_table_no_test(store: 
     val, test = ((0, 0, 3), (1, 0, 1)), ((0, 0, 1), (1, 1, 1))
     run = store.runs.queue(parse({"data": "photos"}), Provenance("fine_tuning", ("epochs", "optimizer.lr")))
     ended = EpochEnded(1, measured, measured, 1.0, 1.0, val, zeros=0.25, kept=True)
-    store.runs.append(run, [ended, Tested(1, measured, test)])
+    store.runs.append(run, [ended, events.Tested(1, measured, test)])
     runs = [store.runs.get(run), store.runs.get(store.runs.queue(parse({"data": "photos"})))]
     table = pd.read_csv(io.BytesIO(to_csv(runs)))
     row, empty = table.iloc[0], table.iloc[1]
@@ -66,7 +67,8 @@ def test_the_csv_has_counts_intervals_and_the_test_and_the_table_no_test(store: 
     assert empty[["kept_epoch", "val_right", "val_accuracy", "test_right", "preset"]].isna().all()
     shown = to_table(runs)
     assert [column for column in shown if "test" in column.lower()] == []
-    assert list(shown["Right"]) == ["3 of 4", None]
+    assert shown["Right"][0] == "3 of 4"
+    assert pd.isna(shown["Right"][1])
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from core import events
 from core.errors import NotNow, StoreUnavailable, TakenOver, UnknownRun
-from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, RunStarted, StepEnded, Tested
+from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, RunStarted, StepEnded
 from core.figures import Score
 from core.jobs.job import STEP_COLUMNS, FinalTest, Provenance, Run
 from core.jobs.store import Store, store_at
@@ -162,13 +163,13 @@ def test_the_kept_epoch_is_the_last_that_says_so(store: Store) -> None:
 def test_a_test_is_kept_with_how_often_there_was_one(store: Store) -> None:
     run = store.runs.queue(RECIPE)
     assert store.runs.get(run).test is None
-    first = Tested(2, metrics(), HALF_RIGHT)
+    first = events.Tested(2, metrics(), HALF_RIGHT)
     store.runs.append(run, [STARTED, epoch_ended(2)])
     for _ in range(2):  # The answer of the database may be lost after the writing.
         store.runs.append(run, [first])
     assert store.runs.get(run).test == FinalTest(Score(4, 6), (1 + 1 / 3) / 2, epoch=2, looks=1)
     store.runs.append(
-        run, [replace(STARTED, epochs_done=2), epoch_ended(3), Tested(3, metrics(), ((0, 0, 5), (1, 0, 1)))]
+        run, [replace(STARTED, epochs_done=2), epoch_ended(3), events.Tested(3, metrics(), ((0, 0, 5), (1, 0, 1)))]
     )
     assert store.runs.get(run).test == FinalTest(Score(5, 6), 0.5, epoch=3, looks=2)
 
@@ -324,7 +325,8 @@ def test_in_a_history_that_says_nothing_of_keeping_the_lowest_loss_counts(store:
     run = store.runs.queue(RECIPE)
     losses = [(1.0, 1 / 6), (0.5, 5 / 6), (0.7, 1.0), (0.5, 4 / 6)]
     told = [EpochEnded(n, metrics(), metrics(*one), 1.0, 1.0) for n, one in enumerate(losses, start=1)]
-    store.runs.append(run, [STARTED, *told, replace(STARTED, epochs_done=4)])
+    store.runs.append(run, [STARTED, *told])
+    store.runs.append(run, [replace(STARTED, epochs_done=4)])
     assert (store.runs.get(run).kept_epoch, store.runs.get(run).val) == (2, Score(5, 6))
     store.runs.append(run, [replace(STARTED, epochs_done=1)])
     assert (store.runs.get(run).kept_epoch, store.runs.get(run).val) == (1, Score(1, 6))

@@ -96,6 +96,14 @@ def confusion_of(pairs: Iterable[tuple[int, int]]) -> Confusion:
     return tuple((actual, answer, count) for (actual, answer), count in sorted(counts.items()))
 
 
+def merged(one: Confusion, other: Confusion) -> Confusion:
+    """The counts of both together."""
+    counts = {(actual, answer): count for actual, answer, count in one}
+    for actual, answer, count in other:
+        counts[actual, answer] = counts.get((actual, answer), 0) + count
+    return tuple((actual, answer, count) for (actual, answer), count in sorted(counts.items()))
+
+
 def answers(confusion: Confusion, classes: Sequence[str]) -> dict[str, Any] | None:
     """All that is known of a pass, for JSON: counts of the whole and of each class, and which answers there were."""
     whole = score(confusion)

@@ -46,6 +46,11 @@ class Score:
         low, high = (100 * end for end in self.interval)
         return Message("{score}, 95 % interval {low:.0f} % to {high:.0f} %", score=self.in_words(), low=low, high=high)
 
+    def between(self) -> Message:
+        """The interval alone: 73 to 94 %."""
+        low, high = (100 * end for end in self.interval)
+        return Message("{low:.0f} to {high:.0f} %", low=low, high=high)
+
     def in_full(self) -> Message:
         """87.2 % (34 of 39, 95 % interval 73 % to 94 %)."""
         return Message("{share:.1f} % ({counts})", share=100 * self.share, counts=self.with_interval())

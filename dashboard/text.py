@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.errors import Fault
-from core.figures import Score
 from core.recipe import AUGMENTATIONS, Recipe
 from core.recipe_settings import title
 from dashboard.picture_sets import name_of
@@ -54,11 +53,6 @@ def short(count: int) -> str:
 def byte_size(count: int) -> str:
     """Bytes in three digits at the most: 798720 → "799 kB", 2048000 → "2.0 MB"."""
     return f"{short(count)}B" if count >= 1000 else f"{count} B"
-
-
-def interval(score: Score | None) -> str | None:
-    """Between which shares an accuracy lies with 95 % confidence: "76 to 96 %"; None where there is none."""
-    return "{:.0f} to {:.0f} %".format(*(100 * end for end in score.interval)) if score else None
 
 
 def duration(seconds: float) -> str:

@@ -56,7 +56,7 @@ def list_runs(options: argparse.Namespace) -> None:
             print(json.dumps(_as_json(store, run)))
         return
     columns = [Column(title, no_wrap=True) for title in ("run", "status", "backbone")]
-    table = Table(*columns, "trainable", "optimizer", "kept epoch", "validation", "seconds")
+    table = Table(*columns, "trainable", "optimizer", "kept", Column("validation, 95 %", no_wrap=True), "seconds")
     for run in runs:
         trainable = run.recipe.trainable
         table.add_row(
@@ -66,7 +66,7 @@ def list_runs(options: argparse.Namespace) -> None:
             Text(trainable if isinstance(trainable, str) else " ".join(trainable)),
             f"{run.recipe.optimizer.name} {run.recipe.optimizer.lr:g}",
             str(run.kept_epoch or "–"),
-            str(run.val.in_full()) if run.val else "–",
+            f"{percent(run.val.share)}, {run.val.in_words()}\n{run.val.between()}" if run.val else "–",
             "–" if run.job.seconds is None else f"{run.job.seconds:.1f}",
         )
     Console().print(table)

@@ -13,7 +13,6 @@ from core.recipe_settings import flat_settings, title
 from dashboard.charts import Figure, counts, layout, shortened
 from dashboard.palette import RUNS
 from dashboard.run_history import RunHistory
-from dashboard.text import interval
 
 Axis = Literal["epochs", "seconds"]
 RunHistories = list[tuple[Run, RunHistory]]
@@ -87,7 +86,7 @@ def _result(run: Run, history: RunHistory) -> dict[str, object]:
         "Kept epoch": run.kept_epoch,
         "Validation accuracy": 100 * val.accuracy if val else None,
         "Right": str(run.val.in_words()) if run.val else None,
-        "95 % interval": interval(run.val),
+        "95 % interval": str(run.val.between()) if run.val else None,
         **{f"Validation {METRICS[name].title}": value for name, value in others.items() if name in METRICS},
         "Validation cross-entropy": val.cross_entropy if val else None,
         "Generalisation gap": 100 * (kept.train.accuracy - val.accuracy) if kept and val else None,

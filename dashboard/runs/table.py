@@ -9,7 +9,7 @@ import streamlit as st
 from core.figures import Score
 from core.jobs.job import Run
 from core.recipe_settings import flat_settings
-from dashboard.text import backbone_of, describe_recipe, interval, optimizer_of, penalties_of, trainable_of
+from dashboard.text import backbone_of, describe_recipe, optimizer_of, penalties_of, trainable_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _row(run: Run) -> dict[str, object]:
         "Kept epoch": run.kept_epoch,
         "accuracy": 100 * run.val.share if run.val else None,
         "Right": str(run.val.in_words()) if run.val else None,
-        "interval": interval(run.val),
+        "interval": str(run.val.between()) if run.val else None,
         "seconds": run.job.seconds,
         "created": run.job.created,
         "Tags": list(run.tags),

@@ -76,6 +76,7 @@ def test_the_count_behind_a_share(share: float, images: int, count: Score | None
 def test_scores_in_words() -> None:
     assert str(Score(34, 39).in_words()) == "34 of 39"
     assert str(Score(1234, 2000).in_words()) == "1,234 of 2,000"
+    assert str(Score(34, 39).between()) == "73 to 94 %"
     assert str(Score(34, 39).in_full()) == "87.2 % (34 of 39, 95 % interval 73 % to 94 %)"
 
 

@@ -93,6 +93,21 @@ def each_picture_once(family: Run) -> Score | None:
     return pooled(spread) if spread and is_whole and len(spread.scores) == len(family.children) else None
 
 
+def counted(run: Run) -> Score | None:
+    """The counts that a run, or a family of folds, has in validation."""
+    return run.val or each_picture_once(run)
+
+
+def accuracy(run: Run) -> float | None:
+    """That of a run in validation, 0…1; of a family, the mean."""
+    return run.val.share if run.val else run.spread and run.spread.mean
+
+
+def in_words(run: Run) -> Message | None:
+    """The count of a run, such as "34 of 39"; mean and range of a family."""
+    return run.val.in_words() if run.val else run.spread and run.spread.in_words()
+
+
 def figures(family: Run) -> Message | None:
     """Mean and range of a family in validation, with the counts behind them; None before the first are known."""
     if family.spread is None:

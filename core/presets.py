@@ -1,7 +1,7 @@
 """The field's usual ways to train, as a table: which blocks learn, from what, and how fast.
 
-A preset is a set of settings that fit together, for the input of a recipe: `preset = "full_fine_tuning"` in a file, or a
-click on the page. What stands beside it wins. It is no part of a recipe: a recipe has its settings only.
+A preset is a set of settings that fit together, for the input of a recipe: `preset = "full_fine_tuning"` in a file, or
+a click on the page. What stands beside it wins. It is no part of a recipe: a recipe has its settings only.
 """
 
 from collections.abc import Iterator, Mapping

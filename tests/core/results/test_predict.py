@@ -9,6 +9,7 @@ from core.data.batches import read_pixels
 from core.data.transforms import Normalise, framing
 from core.errors import BadCheckpoint, BadImage
 from core.events import RunFinished
+from core.figures import Score
 from core.results.predict import classifier, restore
 from core.training import checkpoint
 from core.training.checkpoint import load_model

@@ -149,7 +149,8 @@ def propose_class_weights(drawn: Split) -> None:
     most, least = max(counts.values()), min(counts.values())
     if most <= UNEVEN * least or current()["class_weights"] != "none":
         return
-    st.caption(f"The largest class has {most / least:.1f} times the training pictures of the smallest, and counts so.")
+    more = f"{most / least:.1f} times as many training pictures as the smallest"
+    st.caption(f"The largest class has {more}, and so counts for more.")
     st.button("Count classes equally", icon=":material/balance:", key="balance", on_click=_balance, width="stretch")
 
 

@@ -70,22 +70,28 @@ def _take_backbone() -> None:
 
 def optimizer_controls() -> None:
     """The optimizer, its settings, and the penalties."""
-    _row_of(OPTIMIZER)
+    with st.container():
+        _row_of(OPTIMIZER)
     _side_by_side("penalties.l1", "penalties.l2")
 
 
 def schedule_controls() -> None:
-    """How long it goes on, how the rate changes, how pictures are varied, and what computes."""
+    """How long it goes on, how the rate changes, how pictures are varied, and what computes.
+
+    Widgets that come and go are in containers: the place of an open part below them would change, and close it.
+    """
     _side_by_side("epochs", "batch_size")
-    _row_of(SCHEDULE)
+    with st.container():
+        _row_of(SCHEDULE)
     left, right = st.columns(2)
     with left:
         setting_widget(SETTINGS["seed"])
     with right:
         setting_widget(SETTINGS["image_size"], placeholder=f"{current().chosen_backbone().preprocessing.crop}")
     setting_widget(SETTINGS["augment"])
-    if current()["augment"] != "none":
-        setting_widget(SETTINGS["views"])
+    with st.container():
+        if current()["augment"] != "none":
+            setting_widget(SETTINGS["views"])
     with st.expander("Machine"):
         setting_widget(SETTINGS["device"])
         setting_widget(SETTINGS["precision"])

@@ -1,8 +1,9 @@
-"""Counts of right answers, and what may be said of them: shares, intervals, recalls."""
+"""Counts of right answers, and what may be said of them: shares, intervals, recalls, and how far to trust them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.messages import Message
 
@@ -42,8 +43,28 @@ class Score:
 
     def with_interval(self) -> Message:
         """34 of 39, 95 % interval 73 % to 94 %."""
-        low, high = self.interval
-        return Message("{score}, 95 % interval {low:.0%} to {high:.0%}", score=self.in_words(), low=low, high=high)
+        low, high = (100 * end for end in self.interval)
+        return Message("{score}, 95 % interval {low:.0f} % to {high:.0f} %", score=self.in_words(), low=low, high=high)
+
+    def between(self) -> Message:
+        """The interval alone: 73 to 94 %."""
+        low, high = (100 * end for end in self.interval)
+        return Message("{low:.0f} to {high:.0f} %", low=low, high=high)
+
+    def in_full(self) -> Message:
+        """87.2 % (34 of 39, 95 % interval 73 % to 94 %)."""
+        return Message("{share:.1f} % ({counts})", share=100 * self.share, counts=self.with_interval())
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts, and what they come to, rounded to six digits after the point."""
+        interval = [round(end, 6) for end in self.interval]
+        return {"right": self.right, "images": self.images, "accuracy": round(self.share, 6), "interval": interval}
+
+
+def counted(share: float, images: int) -> Score | None:
+    """The count that a share of so many images comes from; None where no count comes within a ten-thousandth of it."""
+    right = round(share * images)
+    return Score(right, images) if images and abs(share - right / images) < 1e-4 else None
 
 
 def score(confusion: Confusion) -> Score | None:
@@ -78,3 +99,86 @@ def confusion_of(pairs: Iterable[tuple[int, int]]) -> Confusion:
     for pair in pairs:
         counts[pair] = counts.get(pair, 0) + 1
     return tuple((actual, answer, count) for (actual, answer), count in sorted(counts.items()))
+
+
+def merged(one: Confusion, other: Confusion) -> Confusion:
+    """The counts of both together."""
+    counts = {(actual, answer): count for actual, answer, count in one}
+    for actual, answer, count in other:
+        counts[actual, answer] = counts.get((actual, answer), 0) + count
+    return tuple((actual, answer, count) for (actual, answer), count in sorted(counts.items()))
+
+
+def answers(confusion: Confusion, classes: Sequence[str]) -> dict[str, Any] | None:
+    """All that is known of a pass, for JSON: counts of the whole and of each class, and which answers there were."""
+    whole = score(confusion)
+    if whole is None:
+        return None
+    return {
+        **whole.to_json(),
+        "balanced_accuracy": round(balanced_accuracy(confusion), 6),
+        "recalls": {classes[label]: recall.to_json() for label, recall in recalls(confusion).items()},
+        "confusion": [
+            {"class": classes[actual], "answer": classes[answer], "images": count}
+            for actual, answer, count in confusion
+        ],
+    }
+
+
+ENOUGH = 20
+"""Validation pictures from which on nothing is said of their number."""
+
+
+def few_images(images: int) -> Message | None:
+    """What to make of a validation set of fewer than ENOUGH pictures; None where it has more, or none."""
+    if not 0 < images < ENOUGH:
+        return None
+    return Message(
+        "Only {count} picture validates, so its accuracy says next to nothing. More pictures, or folds, say more.",
+        "Only {count} pictures validate: each is worth {points:.0f} points of accuracy, and chance moves it by "
+        "several of them. More pictures, or folds, say more.",
+        count=images,
+        points=100 / images,
+    )
+
+
+def looked_at(score: Score, epoch: int, looks: int) -> Message:
+    """How a test ended, and how often there was one: what was looked at again has been chosen by."""
+    return Message(
+        "test, looked at once: {score} (epoch {epoch})",
+        "test, looked at {count} times: {score} (epoch {epoch})",
+        score=score.in_full(),
+        epoch=epoch,
+        count=looks,
+    )
+
+
+def moved_in_words(moved: Mapping[str, float], zeros: float | None) -> Message | None:
+    """How far the blocks moved, the farthest first, and how much of the head is exactly 0; None: nothing is known."""
+    by_distance = sorted(moved.items(), key=lambda block: -block[1])
+    blocks = [Message("{block} {distance:.2g}", block=block, distance=distance) for block, distance in by_distance]
+    how_far = Message("How far the blocks moved, as a share of their size: {blocks}", blocks=blocks)
+    nothing = Message("{zeros:.1f} % of the head's weights are exactly 0", zeros=100 * (zeros or 0.0))
+    said = [how_far] * bool(blocks) + [nothing] * bool(zeros)
+    return Message("{first} · {second}", first=said[0], second=said[1]) if len(said) > 1 else next(iter(said), None)
+
+
+def cannot_be_told_apart(scores: Mapping[int, Score]) -> Message | None:
+    """Which runs (number to score, on the same pictures) lie within chance of the highest; None where none does.
+
+    Two lie within chance of each other where their 95 % intervals overlap. That is a careful rule: two whose intervals
+    overlap a little may differ all the same.
+    """
+    highest = max(scores, key=lambda run: scores[run].share, default=0)
+    near = [run for run, one in scores.items() if run != highest and one.interval[1] >= scores[highest].interval[0]]
+    if not near:
+        return None
+    return Message(
+        "Run {others} cannot be told apart from run {highest} by these pictures: the 95 % intervals overlap, and "
+        "another seed may turn the order round.",
+        "Runs {others} cannot be told apart from run {highest} by these pictures: the 95 % intervals overlap, and "
+        "another seed may turn the order round.",
+        others=near,
+        highest=highest,
+        count=len(near),
+    )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from core.recipe_fields import About, Number, Row, Switch, TableOf
+from core.recipe_fields import About, Count, Number, Row, Switch, TableOf
 
 LearningRate = Annotated[
     Number, Field(gt=0), About("Learning rate", "How far each step goes. Too high diverges, too low learns nothing.")
@@ -106,7 +106,24 @@ class AdamW(Optimizer):
     eps: Epsilon = 1e-8
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW)}
+class Lbfgs(Optimizer):
+    """L-BFGS (Liu and Nocedal, 1989) over all pictures at once, for a head on kept features: the exact optimum."""
+
+    label = "L-BFGS"
+    help = "L-BFGS walks straight to the optimum of a head over all pictures at once."
+    name: Literal["lbfgs"] = "lbfgs"
+    lr: LearningRate = 1.0
+    max_iter: Annotated[
+        Count, Field(ge=1, le=1000), About("Iterations", "Steps of its own in each epoch.", advanced=True)
+    ] = 20
+    history_size: Annotated[
+        Count, Field(ge=1, le=100), About("Memory", "Earlier gradients that shape a step.", advanced=True)
+    ] = 10
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW, Lbfgs)
+}
 """All optimizers by the name that recipes have for them. A new one is a class above, a name here, and a row in
 `core.training.optimizer`."""
 OPTIMIZER = TableOf("optimizer", About("Optimizer", "How a step is made of gradients."), "adam", OPTIMIZERS)

@@ -18,7 +18,7 @@ from core.messages import Message
 from core.optimizers import OPTIMIZER
 from core.recipe import Penalties, Rates, Recipe
 from core.recipe_fields import NO_SUCH_ROW, Frozen, Setting, TableOf, alternatives, beside, described
-from core.schedules import SCHEDULE
+from core.schedules import SCHEDULE, Constant
 
 TABLES: dict[str, TableOf] = {one.section: one for one in (OPTIMIZER, SCHEDULE)}
 """The sections of a recipe that are a row of a table."""
@@ -69,6 +69,26 @@ def _misfits(recipe: Recipe) -> Iterator[Fault]:
     if recipe.val_fraction + recipe.test_fraction >= 1:
         advice = Message("leaves no training pictures beside {val:g} held out for validation", val=recipe.val_fraction)
         yield Fault("test_fraction", recipe.test_fraction, advice)
+    if recipe.batchnorm == "keep" and recipe.weights == "random":
+        advice = Message('must be "learn" or "lagging": random weights come with no statistics to keep')
+        yield Fault("batchnorm", "keep", advice)
+    if recipe.optimizer.name == "lbfgs":
+        yield from _no_exact_head(recipe)
+
+
+def _no_exact_head(recipe: Recipe) -> Iterator[Fault]:
+    """What L-BFGS cannot do: it finds the optimum of one smooth function, which must not change on the way."""
+    head = recipe.trainable == ("head",)
+    wanted = (
+        (head, "trainable", 'must be ["head"] with L-BFGS: it finds the exact head, and nothing else'),
+        (recipe.augment == "none", "augment", 'must be "none" with L-BFGS: it needs the same pictures in every step'),
+        (recipe.penalties.l1 == 0, "penalties.l1", "must be 0 with L-BFGS: L1 has a corner at 0; take L2"),
+        (recipe.schedule == Constant(), "schedule.name", 'must be "constant" without warm-up with L-BFGS'),
+        (recipe.rates == Rates(), "rates.head", "must be 1, as all rates, with L-BFGS: there is one group only"),
+        (recipe.head_first == 0, "head_first", "must be 0 with L-BFGS: the head learns alone anyway"),
+    )
+    flat = flat_settings(recipe)
+    return (Fault(field, flat[field], Message(advice)) for fits, field, advice in wanted if not fits)
 
 
 def _fault(settings: Mapping[str, Any], loc: tuple[int | str, ...], kind: str) -> Fault:

@@ -12,7 +12,8 @@ import numpy as np
 from tsdownsample import MinMaxLTTBDownsampler
 
 from core.data.scan import HELD_OUT, Scan
-from core.events import METRICS, heading
+from core.events import METRICS, EpochEnded, heading
+from core.figures import score
 from dashboard import palette
 from dashboard.palette import TEST, TRAINING, VALIDATION
 from dashboard.run_history import RunHistory
@@ -22,6 +23,8 @@ Figure = dict[str, Any]
 DASHES = {"cross_entropy": "dot", "l1": "dash", "l2": "dashdot"}
 DIGITS = 5
 """Digits kept of each value: more would be sent, and none of them seen."""
+RUNNING_MEANS = "Training curves are running means, measured on the way while the weights still change."
+"""What to know of them beside validation curves, which are measured after each epoch."""
 POINTS = 1000
 """Points that a curve is thinned to: a chart is not much wider in pixels."""
 
@@ -58,19 +61,27 @@ def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
         ("training", palette.TRAINING, "circle", [(e.epoch, e.train) for e in history.epochs]),
         ("validation", palette.VALIDATION, "diamond", [(e.epoch, e.val) for e in validated if e.val]),
     ]
+    more = {"training": " (running mean)", "validation": "%{customdata}"}
     return [{"type": "scatter", "mode": "lines", **steps}] + [
         {
             "type": "scatter",
             "mode": "lines+markers",
             "x": [epoch for epoch, _ in points],
             "y": shortened([getattr(metrics, measure) for _, metrics in points]),
-            "hovertemplate": f"{name}, epoch %{{x}}: {number}<extra></extra>",
+            "customdata": counts(validated, measure) if name == "validation" else None,
+            "hovertemplate": f"{name}, epoch %{{x}}: {number}{more[name]}<extra></extra>",
             "name": name,
             "line": {"color": colour, "width": 3},
             "marker": {"color": colour, "size": 8, "symbol": symbol},
         }
         for name, colour, symbol, points in passes
     ]
+
+
+def counts(epochs: Iterable[EpochEnded], measure: str) -> list[str]:
+    """What to say behind each epoch's accuracy in validation: ", 34 of 39"; nothing where the count is not known."""
+    scores = [score(epoch.confusion) if measure == "accuracy" else None for epoch in epochs]
+    return [f", {one.in_words()}" if one else "" for one in scores]
 
 
 def _term(history: RunHistory, name: str) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class RunHistory:
         """Where the steps lie on an axis of epochs: the last step of epoch 2 lies at 2."""
         return self.column("step") / (self.started.steps_per_epoch if self.started else 1)
 
+    def epoch(self, number: int | None) -> EpochEnded | None:
+        """The epoch of that number, where it has ended."""
+        return next((epoch for epoch in self.epochs if epoch.epoch == number), None)
+
     @property
     def seconds_per_epoch(self) -> float:
         """The mean over the epochs that have ended; there must be one."""

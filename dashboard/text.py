@@ -55,11 +55,6 @@ def byte_size(count: int) -> str:
     return f"{short(count)}B" if count >= 1000 else f"{count} B"
 
 
-def percent(share: float | None) -> str:
-    """0.8333 → "83.3 %"; a dash where there is none."""
-    return "–" if share is None else f"{share * 100:.1f} %"
-
-
 def duration(seconds: float) -> str:
     """Seconds as a person says them: "8 s", "3 min 20 s", "1 h 5 min"."""
     minutes, rest = divmod(round(seconds), 60)

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from core import home
 from core.errors import BadCheckpoint, BadImage, NotNow, TrackerUnavailable
 from core.events import Event, Metrics, StepEnded
+from core.figures import answers
 from core.jobs import worker
 from core.jobs.job import ALLOWED, STEP_COLUMNS, Run
 from core.jobs.process import training_places
@@ -47,13 +49,14 @@ def add_to(commands: "Commands") -> None:
 
 def list_runs(options: argparse.Namespace) -> None:
     """Print the runs of the store."""
-    runs = open_store().runs.all()
+    store = open_store()
+    runs = store.runs.all()
     if options.json:
         for run in runs:
-            print(json.dumps(_as_json(run)))
+            print(json.dumps(_as_json(store, run)))
         return
     columns = [Column(title, no_wrap=True) for title in ("run", "status", "backbone")]
-    table = Table(*columns, "trainable", "optimizer", "best accuracy", "seconds")
+    table = Table(*columns, "trainable", "optimizer", "kept", Column("validation, 95 %", no_wrap=True), "seconds")
     for run in runs:
         trainable = run.recipe.trainable
         table.add_row(
@@ -62,14 +65,18 @@ def list_runs(options: argparse.Namespace) -> None:
             run.recipe.backbone,
             Text(trainable if isinstance(trainable, str) else " ".join(trainable)),
             f"{run.recipe.optimizer.name} {run.recipe.optimizer.lr:g}",
-            percent(run.best_accuracy),
+            str(run.kept_epoch or "–"),
+            f"{percent(run.val.share)}, {run.val.in_words()}\n{run.val.between()}" if run.val else "–",
             "–" if run.job.seconds is None else f"{run.job.seconds:.1f}",
         )
     Console().print(table)
 
 
-def _as_json(run: Run) -> dict[str, object]:
+def _as_json(store: Store, run: Run) -> dict[str, object]:
     message = None if run.job.message is None else str(run.job.message)
+    kept = store.runs.kept(run.id)
+    val = answers(kept[1].confusion, kept[0]) if kept else None
+    test = run.test
     return {
         "run": run.id,
         "status": run.status,
@@ -78,9 +85,13 @@ def _as_json(run: Run) -> dict[str, object]:
         "note": run.note,
         "tags": run.tags,
         "starred": run.starred,
-        "best_epoch": run.best_epoch,
-        "val_accuracy": run.best_accuracy,
+        "kept_epoch": run.kept_epoch,
+        "val": val or (run.val and run.val.to_json()),
+        "moved": kept and kept[1].moved,
+        "zeros": run.zeros,
+        "test": test and asdict(test) | {"score": test.score.to_json()},
         "seconds": run.job.seconds,
+        "preset": run.preset and asdict(run.preset),
         "message": message,
         "recipe": to_settings(run.recipe),
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from core.events import Progress
+from core.figures import Score
 from core.messages import Message
 from core.recipe import Recipe
 
@@ -77,14 +78,40 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """The preset that a recipe began from (`core.presets`), and the settings that were `changed` by hand since."""
+
+    name: str
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """What the weights after `epoch` scored on the test images, which were looked at `looks` times so far."""
+
+    score: Score
+    balanced_accuracy: float
+    epoch: int
+    looks: int
+
+
+@dataclass(frozen=True)
 class Run:
-    """A job that trains `recipe`. `best_accuracy` is the best epoch's on the validation images, 0…1."""
+    """A job that trains `recipe`. `kept_epoch` is the one whose weights are kept, so far; None before the first.
+
+    `val` and `balanced_accuracy` (0…1) are what these weights score on the validation images, and `zeros` is the share
+    of the head's weights that are exactly 0; each is None where it was not measured.
+    """
 
     id: int
     job: Job
     recipe: Recipe
-    best_epoch: int | None
-    best_accuracy: float | None
+    kept_epoch: int | None
+    val: Score | None
+    balanced_accuracy: float | None
+    zeros: float | None
+    test: FinalTest | None
+    preset: Provenance | None
     name: str
     note: str
     tags: tuple[str, ...]

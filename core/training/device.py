@@ -5,6 +5,7 @@ import gc
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -44,6 +45,22 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 Precision = Literal["fp32", "bf16"]
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """In which numbers a network answers: on a kind of device, and what follows its frozen part in `trained`.
+
+    `frozen` is the precision of the part that ran once, `folded` whether its BatchNorms were made part of its
+    convolutions; None where the whole network ran on every picture.
+    """
+
+    device: str
+    trained: Precision
+    frozen: Precision | None = None
+    folded: bool = False
+
+
 TINY = 100_000
 """Parameters below which converting them in every step costs more than bf16 saves (measured on linear heads)."""
 

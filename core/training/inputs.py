@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -38,15 +38,17 @@ NUMBERS_AT_ONCE = 1_000_000
 
 @dataclass(frozen=True)
 class Inputs:
-    """`training(chosen, epoch)` and `validation(chosen)` give batches that `network` takes.
+    """`training(chosen, epoch)` gives batches that `network` takes, `plain(examples, chosen)` those without variations.
 
-    `validated_at_once` is how many pictures a batch of validation best has.
+    `validated_at_once` is how many pictures a batch of validation best has. `frozen` is what has run already, if
+    anything has.
     """
 
     network: nn.Module
     training: Callable[[Chosen, int], Iterator[Batch]]
-    validation: Callable[[Chosen], Iterator[Batch]]
+    plain: Callable[[Sequence[Example], Chosen], Iterator[Batch]]
     validated_at_once: int
+    frozen: FrozenPart | None = None
 
 
 def prepare_inputs(
@@ -61,7 +63,7 @@ def prepare_inputs(
     halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_features(recipe) else None
     if folder is None or halves is None:
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
-    paths = [example.path for example in (*split.train, *split.val)]
+    paths = [example.path for example in (*split.train, *split.val, *split.test)]
     # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
     frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
@@ -73,7 +75,7 @@ def prepare_inputs(
         yield Notice(Message(template, folder=folder, cause=cause))
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
     at_once = max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers())
-    return from_kept(features, halves.rest, recipe, split, at_once)
+    return replace(from_kept(features, halves.rest, recipe, split, at_once), frozen=frozen)
 
 
 def training_squares(recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
@@ -128,13 +130,13 @@ def from_kept(kept: Kept, network: nn.Module, recipe: Recipe, split: Split, vali
     count = 0 if recipe.augment == "none" else recipe.views
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
-        draw = random.Random(f"{recipe.seed}/{epoch}/views")
+        draw = random.Random(f"{recipe.seeds.order}/{epoch}/views")
         return kept.load([(example, draw.randint(1, count) if count else 0) for example in split.train], chosen)
 
-    def validation(chosen: Chosen) -> Iterator[Batch]:
-        return kept.load([(example, 0) for example in split.val], chosen)
+    def plain(examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:
+        return kept.load([(example, 0) for example in examples], chosen)
 
-    return Inputs(network, training, validation, validated_at_once)
+    return Inputs(network, training, plain, validated_at_once)
 
 
 def from_pictures(network: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
@@ -151,15 +153,15 @@ def from_pictures(network: nn.Module, recipe: Recipe, split: Split, preprocessin
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
         def read(index: int) -> Tensor:
-            vary = augmentation.vary(preprocessing, f"{recipe.seed}/{epoch}/{index}")
+            vary = augmentation.vary(preprocessing, f"{recipe.seeds.order}/{epoch}/{index}")
             return vary(source(split.train[index].path))
 
         return _labelled(read_ahead(read, chosen), split.train, chosen)
 
-    def validation(chosen: Chosen) -> Iterator[Batch]:
-        return _labelled(read_ahead(lambda index: framed(split.val[index].path), chosen), split.val, chosen)
+    def plain(examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:
+        return _labelled(read_ahead(lambda index: framed(examples[index].path), chosen), examples, chosen)
 
-    return Inputs(network, training, validation, recipe.batch_size)
+    return Inputs(network, training, plain, recipe.batch_size)
 
 
 def _from_bytes(model: nn.Module, preprocessing: Preprocessing) -> nn.Module:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from core.figures import Score
 from core.jobs.job import Run
 from core.recipe_settings import flat_settings
 from dashboard.text import backbone_of, describe_recipe, optimizer_of, penalties_of, trainable_of
@@ -71,7 +72,10 @@ def _row(run: Run) -> dict[str, object]:
         "Optimizer": optimizer_of(run.recipe),
         "Penalties": penalties_of(run.recipe) or "–",
         "Epochs": run.recipe.epochs,
-        "accuracy": None if run.best_accuracy is None else 100 * run.best_accuracy,
+        "Kept epoch": run.kept_epoch,
+        "accuracy": 100 * run.val.share if run.val else None,
+        "Right": str(run.val.in_words()) if run.val else None,
+        "interval": str(run.val.between()) if run.val else None,
         "seconds": run.job.seconds,
         "created": run.job.created,
         "Tags": list(run.tags),
@@ -85,6 +89,7 @@ def to_csv(runs: list[Run]) -> bytes:
 
 
 def _full_row(run: Run) -> dict[str, object]:
+    test, preset = run.test, run.preset
     return {
         "run": run.id,
         "status": run.status,
@@ -94,10 +99,29 @@ def _full_row(run: Run) -> dict[str, object]:
         "starred": run.starred,
         "created": run.job.created.isoformat() + "Z",
         "seconds": run.job.seconds,
-        "best_epoch": run.best_epoch,
-        "best_accuracy": run.best_accuracy,
+        "kept_epoch": run.kept_epoch,
+        **_score("val", run.val),
+        "balanced_accuracy": run.balanced_accuracy,
+        "zeros": run.zeros,
+        **_score("test", test.score if test else None),
+        "test_balanced_accuracy": test.balanced_accuracy if test else None,
+        "test_epoch": test.epoch if test else None,
+        "test_looks": test.looks if test else None,
+        "preset": _harmless(preset.name) if preset else None,
+        "changed_by_hand": _harmless(" ".join(preset.changed)) if preset else None,
         "message": None if run.job.message is None else str(run.job.message),
         **{name: _harmless(value) for name, value in flat_settings(run.recipe).items()},
+    }
+
+
+def _score(part: str, score: Score | None) -> dict[str, object]:
+    low, high = score.interval if score else (None, None)
+    return {
+        f"{part}_right": score.right if score else None,
+        f"{part}_images": score.images if score else None,
+        f"{part}_accuracy": score.share if score else None,
+        f"{part}_interval_low": low,
+        f"{part}_interval_high": high,
     }
 
 

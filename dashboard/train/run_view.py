@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.errors import UnknownRun
 from core.events import EpochEnded, FeaturesReady, RunStarted
+from core.figures import few_images, looked_at, moved_in_words
 from core.jobs.job import Run
 from core.jobs.recover import ensure_progress
-from core.messages import percent
 from dashboard import charts, run_history
 from dashboard.components.live_chart import live_chart
 from dashboard.run_history import RunHistory
@@ -66,13 +66,17 @@ def _view(run_id: int, refresh: float | None) -> None:
     said = _history(run_id)
     _headline(run)
     _progress(run, said)
-    for notice in said.notices:
+    few = few_images(said.started.val_images) if said.started else None
+    for notice in (*said.notices, *([few] if few else [])):
         say("notice", str(notice))
     if run.job.message:
         say("error", str(run.job.message))
     if run.live or said.started:
         _charts(run_id, said)
     if said.started:
+        st.caption(charts.RUNNING_MEANS)
+        for sentence in results_in_words(run, said):
+            st.text(sentence)
         st.caption(in_words(said.features, said.started, said.epochs))
     if refresh != _refresh(run, said):
         st.rerun()  # Draws the page once more, with another timer or without one.
@@ -128,8 +132,10 @@ def _share(run: Run, said: RunHistory, started: RunStarted) -> float:
 
 def _line(run: Run, said: RunHistory, started: RunStarted) -> str:
     parts = [f"**{ENDINGS.get(run.status, 'Training')}**", f"epoch {_epoch(said)} of {started.epochs}"]
-    if run.best_accuracy is not None:
-        parts.append(f"best validation accuracy **{percent(run.best_accuracy)}** (epoch {run.best_epoch})")
+    if run.kept_epoch:
+        parts.append(f"kept: epoch {run.kept_epoch}")
+    if run.val:
+        parts.append(f"validation **{run.val.in_full()}**")
     if run.live and (left := _seconds_left(run, said, started)) is not None:
         parts.append(f"about {duration(left)} left")
     if run.job.seconds is not None:
@@ -139,6 +145,17 @@ def _line(run: Run, said: RunHistory, started: RunStarted) -> str:
 
 def _epoch(said: RunHistory) -> int:
     return int(said.column("epoch")[-1]) if said.last_step else 1
+
+
+def results_in_words(run: Run, said: RunHistory) -> list[str]:
+    """What a test said of the kept weights, and how far they are from where they began."""
+    test, kept = run.test, said.epoch(run.kept_epoch)
+    sentences = [
+        looked_at(test.score, test.epoch, test.looks) if test else None,
+        moved_in_words(kept.moved, kept.zeros) if kept else None,
+    ]
+    words = [str(sentence) for sentence in sentences if sentence]
+    return [sentence[0].upper() + sentence[1:] for sentence in words]
 
 
 def in_words(features: FeaturesReady | None, started: RunStarted, epochs: tuple[EpochEnded, ...]) -> str:

@@ -1,6 +1,7 @@
 """The commands as a script calls them: in processes of their own, by their output and exit status."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,10 +43,18 @@ def test_train_then_list_then_predict(recipe: str, make_folder: MakeFolder) -> N
     assert next(event for event in events if event["event"] == "step_ended")["lr"] == 0.002
     last = events[-1]
     assert last["event"] == "run_finished"
-    assert last.keys() == {"event", "run", "best_epoch", "val_accuracy", "seconds"}
+    assert last.keys() == {"event", "run", "kept_epoch", "val", "seconds"}
+    assert last["val"].keys() == {"right", "images", "accuracy", "interval"}
+    kept = next(event for event in epochs if event["epoch"] == last["kept_epoch"])
+    assert kept["kept"]
+    assert kept["answers"]["recalls"].keys() == {"a", "b"}
+    assert kept["answers"]["accuracy"] == pytest.approx(kept["val"]["accuracy"], abs=1e-5)
 
     (row,) = [json.loads(line) for line in core("runs", "--json").stdout.splitlines()]
-    assert (row["run"], row["status"], row["val_accuracy"]) == (last["run"], "finished", last["val_accuracy"])
+    assert (row["run"], row["status"], row["kept_epoch"]) == (last["run"], "finished", last["kept_epoch"])
+    assert row["val"] == kept["answers"]
+    assert row["val"]["right"] == last["val"]["right"]
+    assert (row["test"], row["preset"]) == (None, None)
     assert "finished" in core("runs").stdout
 
     pictures = [str(path) for path in sorted((make_folder(a=8, b=8) / "a").iterdir())[:2]]
@@ -63,6 +72,8 @@ def test_without_json_a_line_per_epoch_and_the_ending(recipe: str) -> None:
     assert trained.returncode == 0, trained.stderr
     assert "epoch 2: training loss" in trained.stdout
     assert "run 1 finished after" in trained.stdout
+    assert re.search(r"kept: epoch \d, validation \d+\.\d % \(\d of 4, 95 % interval", " ".join(trained.stdout.split()))
+    assert "Only 4 pictures validate" in trained.stdout
 
 
 def test_a_bad_recipe_exits_with_2_and_all_its_faults(recipe: str) -> None:
@@ -127,7 +138,7 @@ def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
     recipe.write_text(f'data = "{(SAMPLE_DATA / "stamps").as_posix()}"\n', encoding="utf-8")
     changes = ("epochs=4", "image_size=128", "optimizer.lr=0.005")
     trained = core("train", str(recipe), "--json", *(word for change in changes for word in ("--set", change)))
-    assert json.loads(trained.stdout.splitlines()[-1])["val_accuracy"] > 0.7
+    assert json.loads(trained.stdout.splitlines()[-1])["val"]["accuracy"] > 0.7
 
 
 def test_a_run_is_paused_and_stopped_by_command() -> None:

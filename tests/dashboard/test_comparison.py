@@ -1,5 +1,6 @@
 """Runs held against each other: which curve is whose, what differs, who overfits."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ def metrics(loss: float, accuracy: float) -> Metrics:
 
 
 def told(store: Store, *settings: dict[str, Any]) -> RunHistories:
-    """Finished runs with those settings; validation is best at epoch 2."""
+    """Finished runs with those settings, of which the weights after epoch 2 are kept: 7 of 10 right."""
     runs = [store.runs.queue(parse({"data": "photos"} | one)) for one in settings]
     for run in runs:
         said = [
             EpochEnded(1, metrics(1.0, 0.5), metrics(1.0, 0.4), 2.0, 1.0),
-            EpochEnded(2, metrics(0.5, 0.9), metrics(0.6, 0.7), 3.0, 1.0),
+            EpochEnded(2, metrics(0.5, 0.9), metrics(0.6, 0.7), 3.0, 1.0, ((0, 0, 7), (1, 0, 3)), kept=True),
             EpochEnded(3, metrics(0.2, 1.0), metrics(0.8, 0.6), 2.0, 1.0),
         ]
         store.runs.append(run, [STARTED, *said])
@@ -60,10 +61,11 @@ def test_settings_that_differ_are_marked(store: Store) -> None:
     assert list(table.loc["Momentum"]) == ["–", "0.9", True]
 
 
-def test_results_are_those_of_the_best_epoch(store: Store) -> None:
+def test_results_are_those_of_the_kept_epoch(store: Store) -> None:
     row = comparison.results_table(told(store, {})).iloc[0]
-    assert (row["Best epoch"], row["Validation loss"], row["Seconds"]) == (2, 0.6, 7.5)
+    assert (row["Kept epoch"], row["Validation cross-entropy"], row["Seconds"]) == (2, 0.6, 7.5)
     assert row["Validation accuracy"] == pytest.approx(70)
+    assert (row["Right"], row["95 % interval"]) == ("7 of 10", "40 to 89 %")
     assert row["Generalisation gap"] == pytest.approx(20)
     assert row["Trainable parameters"] == 10
 
@@ -72,4 +74,31 @@ def test_a_run_that_has_said_nothing_yet_can_be_compared(store: Store) -> None:
     run = store.runs.get(store.runs.queue(parse({"data": str(Path("photos"))})))
     nothing: RunHistories = [(run, run_history.read_history(store, run.id))]
     assert all(curve["x"] == [] for curve in comparison.chart(nothing, "loss", "seconds")["data"])
-    assert comparison.results_table(nothing).iloc[0]["Validation loss"] is None
+    assert comparison.results_table(nothing).iloc[0]["Validation cross-entropy"] is None
+    assert comparison.remarks(nothing) == []
+
+
+def test_an_accuracy_without_a_count_stands_alone(store: Store) -> None:
+    (run, history), *_ = told(store, {})
+    old = replace(run, val=None)
+    row = comparison.results_table([(old, history)]).iloc[0]
+    assert (row["Validation accuracy"], row["Right"], row["95 % interval"]) == (pytest.approx(70), None, None)
+
+
+def test_what_is_within_chance_is_said_on_the_same_pictures_only(store: Store) -> None:
+    few, chance = map(str, comparison.remarks(told(store, {}, {"epochs": 3})))
+    assert few.startswith("Only 10 pictures validate")
+    assert chance.startswith("Run 2 cannot be told apart from run 1 ")
+    assert comparison.remarks(told(store, {})) == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"val_fraction": 0.5}, {"test_fraction": 0.1}, {"split_seed": 1}, {"seed": 1}, {"data": "others"}]
+)
+def test_other_splits_are_other_pictures(store: Store, other: dict[str, Any]) -> None:
+    (said,) = map(str, comparison.remarks(told(store, {}, other)))
+    assert "not validated on the same pictures" in said
+
+
+def test_other_seeds_of_weights_and_order_are_the_same_pictures(store: Store) -> None:
+    assert comparison.on_same_pictures(told(store, {}, {"init_seed": 1, "order_seed": 2, "epochs": 3}))

@@ -5,6 +5,10 @@ import io
 import pandas as pd
 import pytest
 
+from core import events
+from core.events import EpochEnded, Metrics
+from core.figures import Score
+from core.jobs.job import Provenance
 from core.jobs.store import Store
 from core.optimizers import OPTIMIZER, OPTIMIZERS
 from core.recipe_settings import parse
@@ -44,6 +48,27 @@ def test_the_csv_has_every_setting_and_no_formula(store: Store, labelled: int) -
     row = table.iloc[0]
     assert (row["run"], row["name"], row["tags"], row["note"]) == (labelled, "My Best", "class 7b", "'=1+1")
     assert (row["optimizer.lr"], row["trainable"]) == (0.001, "stage7 head")
+
+
+def test_the_csv_has_counts_intervals_and_the_test_and_the_table_no_test(store: Store) -> None:
+    measured = Metrics(1.0, 1.0, 0.0, 0.0, 0.75)
+    val, test = ((0, 0, 3), (1, 0, 1)), ((0, 0, 1), (1, 1, 1))
+    run = store.runs.queue(parse({"data": "photos"}), Provenance("fine_tuning", ("epochs", "optimizer.lr")))
+    ended = EpochEnded(1, measured, measured, 1.0, 1.0, val, zeros=0.25, kept=True)
+    store.runs.append(run, [ended, events.Tested(1, measured, test)])
+    runs = [store.runs.get(run), store.runs.get(store.runs.queue(parse({"data": "photos"})))]
+    table = pd.read_csv(io.BytesIO(to_csv(runs)))
+    row, empty = table.iloc[0], table.iloc[1]
+    assert (row["kept_epoch"], row["val_right"], row["val_images"], row["val_accuracy"]) == (1, 3, 4, 0.75)
+    assert (row["val_interval_low"], row["val_interval_high"]) == pytest.approx(Score(3, 4).interval)
+    assert (row["balanced_accuracy"], row["zeros"]) == (0.5, 0.25)
+    assert (row["test_right"], row["test_images"], row["test_epoch"], row["test_looks"]) == (2, 2, 1, 1)
+    assert (row["preset"], row["changed_by_hand"]) == ("fine_tuning", "epochs optimizer.lr")
+    assert empty[["kept_epoch", "val_right", "val_accuracy", "test_right", "preset"]].isna().all()
+    shown = to_table(runs)
+    assert [column for column in shown if "test" in column.lower()] == []
+    assert shown["Right"][0] == "3 of 4"
+    assert pd.isna(shown["Right"][1])
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))

@@ -7,6 +7,7 @@ run (its events). Readers ask for what came since the last row they have seen.
 import datetime as dt
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import chain
 from typing import Any, Unpack
 
@@ -16,8 +17,20 @@ from numpy.typing import NDArray
 
 from core import events
 from core.errors import NotNow, UnknownRun
-from core.events import Event
-from core.jobs.job import ALLOWED, LIVE, STEP_COLUMNS, Annotations, Job, Request, Run, Status
+from core.events import EpochEnded, Event, RunStarted
+from core.figures import Score
+from core.jobs.job import (
+    ALLOWED,
+    LIVE,
+    STEP_COLUMNS,
+    Annotations,
+    FinalTest,
+    Job,
+    Provenance,
+    Request,
+    Run,
+    Status,
+)
 from core.jobs.store.database import Database
 from core.jobs.store.event_log import write_events
 from core.jobs.store.queue import FRONT, WAITING, Queue, add_job, last_place, note_progress, now, of_home, to_job
@@ -44,19 +57,21 @@ class Runs:
 
     # Into the queue, and what happens then.
 
-    def queue(self, recipe: Recipe) -> int:
+    def queue(self, recipe: Recipe, preset: Provenance | None = None) -> int:
         """Add a run at the end of the queue; returns its number."""
-        return self._insert(recipe, {"status": "queued"})
+        return self._insert(recipe, preset, {"status": "queued"})
 
-    def start(self, recipe: Recipe, worker: str) -> Run:
+    def start(self, recipe: Recipe, worker: str, preset: Provenance | None = None) -> Run:
         """Add a run that `worker` carries out itself; it never is in the queue, where another might take it."""
-        return self.get(self._insert(recipe, {"status": "running", "worker": worker, "heartbeat": time.time()}))
+        state = {"status": "running", "worker": worker, "heartbeat": time.time()}
+        return self.get(self._insert(recipe, preset, state))
 
-    def _insert(self, recipe: Recipe, state: dict[str, Any]) -> int:
+    def _insert(self, recipe: Recipe, preset: Provenance | None, state: dict[str, Any]) -> int:
         values = {"kind": TRAIN, "lane": "training", "arguments": to_settings(recipe), **state}
         with self._database.transaction() as connection:
             job = add_job(connection, values)
-            return int(connection.execute(sa.insert(_runs).values(job=job.id).returning(_runs.c.id)).scalar_one())
+            row = sa.insert(_runs).values(job=job.id, preset=preset and asdict(preset))
+            return int(connection.execute(row.returning(_runs.c.id)).scalar_one())
 
     def append(self, run: int, happened: Sequence[Event], worker: str | None = None) -> Request | None:
         """Write down what happened, in one transaction; returns what somebody wants of the run by now.
@@ -103,6 +118,9 @@ class Runs:
         this = sa.update(_jobs).where(_jobs.c.id == known.job.id, _jobs.c.status == known.status)
         with self._database.transaction() as connection:
             connection.execute(this.values(status="queued", place=last_place(), arguments=to_settings(recipe), **fresh))
+            if known.preset and epochs != known.recipe.epochs:
+                changed = Provenance(known.preset.name, tuple(dict.fromkeys((*known.preset.changed, "epochs"))))
+                connection.execute(sa.update(_runs).where(_runs.c.id == run).values(preset=asdict(changed)))
 
     def waiting(self, home: str | None = None) -> list[int]:
         """The numbers of the queued runs, the next one first; with a `home`, those that its workers may have."""
@@ -189,6 +207,22 @@ class Runs:
             rows = connection.execute(query).mappings().all()
         return [(row["id"], events.from_dict(row["name"], row["values"])) for row in rows]
 
+    def kept(self, run: int) -> tuple[tuple[str, ...], EpochEnded] | None:
+        """The names of a run's classes, and the epoch whose weights are kept; None before the first has ended."""
+        query = sa.select(_events.c["values"]).where(_events.c.run == run).order_by(_events.c.id.desc()).limit(1)
+        kept = sa.select(_runs.c.kept_epoch).where(_runs.c.id == run).scalar_subquery()
+        epoch = query.where(
+            _events.c.name == events.name(EpochEnded), _events.c["values"]["epoch"].as_integer() == kept
+        )
+        with self._database.transaction() as connection:
+            started = connection.execute(query.where(_events.c.name == events.name(RunStarted))).scalar()
+            ended = connection.execute(epoch).scalar()
+        if not started or not ended:
+            return None
+        event = events.from_dict(events.name(EpochEnded), ended)
+        assert isinstance(event, EpochEnded)
+        return tuple(started["classes"]), event
+
     def steps(self, run: int, after: int = 0) -> NDArray[np.float64]:
         """The steps of a run in order, those numbered above `after`: an array (steps, columns of STEP_COLUMNS).
 
@@ -212,5 +246,16 @@ def _job_of(connection: sa.Connection, run: int) -> str:
 
 
 def _run(row: Any) -> Run:
-    own = {name: row[f"run_{name}"] for name in ("id", "best_epoch", "best_accuracy", "name", "note", "starred")}
-    return Run(**own, job=to_job(row), recipe=parse(row["arguments"]), tags=tuple(row["run_tags"]))
+    own = {name: row[f"run_{name}"] for name in ("id", "kept_epoch", "balanced_accuracy", "zeros")}
+    written = {name: row[f"run_{name}"] for name in ("name", "note", "starred")}
+    test, preset = row["run_test"], row["run_preset"]
+    return Run(
+        **own,
+        **written,
+        job=to_job(row),
+        recipe=parse(row["arguments"]),
+        val=Score(row["run_val_right"], row["run_val_images"]) if row["run_val_images"] else None,
+        test=test and FinalTest(**test | {"score": Score(**test["score"])}),
+        preset=preset and Provenance(preset["name"], tuple(preset["changed"])),
+        tags=tuple(row["run_tags"]),
+    )

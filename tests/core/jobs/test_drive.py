@@ -241,7 +241,7 @@ def test_a_stop_while_a_run_prepares_to_go_on_keeps_what_is_known_of_it(store: S
     store.runs.request_stop(again.id)
     list(drive(store, again.job))
     after = store.runs.get(first.id)
-    assert (after.status, after.best_epoch, after.best_accuracy) == ("stopped", before.best_epoch, before.best_accuracy)
+    assert (after.status, after.kept_epoch, after.val) == ("stopped", before.kept_epoch, before.val)
     assert after.job.seconds is not None
     assert before.job.seconds is not None
     assert after.job.seconds >= before.job.seconds

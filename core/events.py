@@ -149,7 +149,7 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
-class Tested:
+class KeptTested:
     """The kept weights, those after `epoch`, have been tried on the test images, which nothing was chosen by."""
 
     epoch: int
@@ -204,7 +204,7 @@ Event = (
     | RunStarted
     | StepEnded
     | EpochEnded
-    | Tested
+    | KeptTested
     | Checkpointing
     | ArtifactSaved
     | RunFinished

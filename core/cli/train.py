@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import events
 from core.errors import BadRecipe, Fault, JobFailed
-from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded, Tested
+from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
 from core.jobs.process import process_id
 from core.jobs.store import open_store
@@ -92,7 +92,7 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
             match event:
                 case RunStarted():
                     classes = event.classes
-                case EpochEnded() | Tested():
+                case EpochEnded() | KeptTested():
                     more["answers"] = answers(event.confusion, classes)
                 case RunFinished() | RunStopped():
                     line["run"] = run_id
@@ -106,7 +106,7 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
 def draw(run_id: int, happened: Iterable[Event]) -> None:
     """A progress bar over all steps, another while something else takes its time, and a line per epoch."""
     console = Console()
-    tested: Tested | None = None
+    tested: KeptTested | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         stage = bar.add_task("Preparing", total=None)
@@ -128,7 +128,7 @@ def draw(run_id: int, happened: Iterable[Event]) -> None:
                     console.print(str(event.text), markup=False)
                 case EpochEnded():
                     console.print(epoch_line(event), markup=False)
-                case Tested():
+                case KeptTested():
                     tested = event
                 case RunFinished() | RunStopped():
                     console.print(last_line(run_id, event, tested), markup=False)
@@ -143,7 +143,7 @@ def epoch_line(ended: EpochEnded) -> str:
     return f"epoch {ended.epoch}: {train}{val}, {ended.seconds:.1f} s"
 
 
-def last_line(run_id: int, ended: RunFinished | RunStopped, tested: Tested | None = None) -> str:
+def last_line(run_id: int, ended: RunFinished | RunStopped, tested: KeptTested | None = None) -> str:
     """How the run ended, what was kept, and what a test said of it."""
     word = "finished" if isinstance(ended, RunFinished) else "stopped"
     said = [f"run {run_id} {word} after {ended.seconds:.1f} s", f"kept: epoch {ended.kept_epoch}"]

@@ -62,7 +62,7 @@ def balanced_weights(labels: Sequence[int], classes: int) -> Tensor:
 class Objective:
     """What a batch is measured by. `class_weights` (classes) are factors; `label_smoothing` is in 0…1."""
 
-    penalised: Sequence[Tensor]
+    penalised: Sequence[nn.Parameter]
     penalties: Penalties
     class_weights: Tensor | None = None
     label_smoothing: float = 0.0

@@ -65,7 +65,9 @@ class Setup:
     def numbers(self) -> Numbers:
         """In which numbers the network answers."""
         frozen = self.inputs.frozen
-        return Numbers(self.device.type, self.precision, frozen and frozen.precision, bool(frozen and frozen.folded))
+        if frozen is None:
+            return Numbers(self.device.type, self.precision)
+        return Numbers(self.device.type, self.precision, frozen.precision, frozen.folded)
 
 
 def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, None, Setup]:

@@ -34,8 +34,9 @@ def main() -> None:
         recipe_form.backbone_controls()
         recipe_form.optimizer_controls()
         recipe_form.schedule_controls()
-        if drawn:
-            recipe_form.propose_class_weights(drawn)
+        with st.container():
+            if drawn:
+                recipe_form.propose_class_weights(drawn)
         recipe_form.more_settings()
     folder = picture_choice.show_pictures()
     classes = len(folder.classes) if folder else 0

@@ -8,8 +8,7 @@ from torch import nn
 
 from core.backbones import catalogue
 from core.backbones.build import build
-from core.data.batches import read_pixels
-from core.data.transforms import Normalise, framing
+from core.data.transforms import Normalise, plain_square
 from core.errors import BadCheckpoint
 from core.training.checkpoint import KeptModel, load_model
 
@@ -24,11 +23,11 @@ def classifier(weights_file: Path) -> Classify:
     """
     checkpoint = load_model(weights_file)
     model = restore(checkpoint)
-    frame, normalise = framing(checkpoint.preprocessing), Normalise(checkpoint.preprocessing)
+    normalise = Normalise(checkpoint.preprocessing)
 
     def classify(picture: Path) -> dict[str, float]:
         with torch.inference_mode():
-            shares = model(normalise(frame(read_pixels(picture))[None])).softmax(1)[0].tolist()
+            shares = model(normalise(plain_square(checkpoint.preprocessing, picture)[None])).softmax(1)[0].tolist()
         return dict(sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1]))
 
     return classify

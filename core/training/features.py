@@ -290,7 +290,15 @@ def _about(folder: Path) -> dict[str, Any]:
 def _key(frozen: FrozenPart, pictures: Sequence[_Picture], variants: Variants) -> str:
     digest = hashlib.sha256()
     rows = [(picture.content, picture.numbers.start, picture.numbers.stop) for picture in pictures]
-    for part in (DECODING, rows, dataclasses.asdict(variants), frozen.graph.code, frozen.precision, frozen.folded, "float32"):
+    for part in (
+        DECODING,
+        rows,
+        dataclasses.asdict(variants),
+        frozen.graph.code,
+        frozen.precision,
+        frozen.folded,
+        "float32",
+    ):
         digest.update(json.dumps(part).encode())
     for name, tensor in sorted(frozen.graph.state_dict().items()):
         digest.update(name.encode())

@@ -106,5 +106,5 @@ class Start:
 
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
-    length: Tensor = torch.stack([tensor.norm() for tensor in tensors]).norm()  # type: ignore[no-untyped-call]
+    length: Tensor = torch.stack([tensor.norm() for tensor in tensors]).norm()
     return length

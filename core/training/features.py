@@ -119,7 +119,8 @@ def features_of(
 ) -> Generator[Event, None, Features]:
     """The features of pictures, out of `folder` or computed into it, with progress.
 
-    `wanted` has the numbers of each picture's variants. Pictures with the same bytes share their rows. `memo` remembers the pictures' hashes (`core.data.picture_info`).
+    `wanted` has the numbers of each picture's variants. Pictures with the same bytes share their rows. `memo` remembers
+    the pictures' hashes (`core.data.picture_info`).
 
     Of two processes that want the same, one computes and the other waits. Raises BadImage; FeaturesUnavailable when
     they would take too much; OSError when the disk is full or `folder` cannot be written.

@@ -29,6 +29,7 @@ FLOORS = [
     ),
     ("core.home",),
     ("core.data", "core.backbones"),
+    ("core.presets",),
     ("core.intake",),
     ("core.training",),
     ("core.results",),

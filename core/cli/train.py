@@ -15,9 +15,11 @@ from core import events
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
+from core.jobs.job import provenance
 from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
+from core.presets import expand
 from core.recipe_settings import read_toml
 from core.training.validate import check
 
@@ -43,12 +45,13 @@ def run(options: argparse.Namespace) -> None:
         apply(change, settings)
     if isinstance(settings.get("data"), str):
         settings["data"] = str(Path(settings["data"]).resolve())
+    settings, preset = expand(settings)
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.
     from core.jobs.drive import drive
 
     store = open_store()
-    started = store.runs.start(recipe, process_id())
+    started = store.runs.start(recipe, process_id(), provenance(recipe, preset))
     signal.signal(signal.SIGINT, lambda *_: store.runs.request_stop(started.id))
     show = print_json if options.json else draw
     show(started.id, drive(store, started.job))

@@ -57,7 +57,10 @@ def _image_size_faults(backbone: catalogue.Backbone, size: int) -> Iterator[Faul
 
 def _data_faults(path: str, folds: int) -> Iterator[Fault]:
     try:
-        if read_image_folder(Path(path)).val is not None and folds > 1:
+        folder = read_image_folder(Path(path))
+        if folds > 1 and folder.val is not None:
             yield Fault("folds", folds, Message("must be 1, because the pictures bring a val/ of their own"))
+        elif folds > (most := max(folder.counts())):
+            yield Fault("folds", folds, Message("must be at most {most}, the pictures of the largest class", most=most))
     except (BadData, OSError) as error:
         yield Fault("data", path, error.message if isinstance(error, BadData) else explain(error))

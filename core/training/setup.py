@@ -96,7 +96,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     torch.manual_seed(recipe.seeds.init)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
     everything = learning(model, backbone, layers, recipe)
     preprocessing = backbone.preprocessing.at(recipe.image_size)

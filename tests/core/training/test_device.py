@@ -62,7 +62,7 @@ def without_automatic_collection() -> Iterator[None]:
 def test_the_weights_of_a_network_that_was_cut_are_let_go() -> None:
     """Otherwise a worker that waits keeps those of the run before: 0.7 GB of ViT-B/16, 1 GB of VGG-11 (measured)."""
     backbone = catalogue.get("squeezenet1_1")
-    network = build(backbone, 3, pretrained=False)
+    network = build(backbone, 3, "random")
     head = catalogue.select(backbone, ["head"])
     freeze(network, head)
     train_mode(network, backbone, head)

@@ -5,7 +5,7 @@ Dicts and not `plotly.graph_objects`, which take a second to import and validate
 
 import html
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ DIGITS = 5
 """Digits kept of each value: more would be sent, and none of them seen."""
 RUNNING_MEANS = "Training curves are running means, measured on the way while the weights still change."
 """What to know of them beside validation curves, which are measured after each epoch."""
+BAND = "33"
+"""How opaque the band of a family is: the last two digits of its colour, of FF."""
 POINTS = 1000
 """Points that a curve is thinned to: a chart is not much wider in pixels."""
 
@@ -47,7 +49,10 @@ def accuracy_chart(history: RunHistory) -> Figure:
 
 
 def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
-    """A faint line through the steps, and a strong one with markers through each pass over the images."""
+    """A faint line through the steps, and a strong one with markers through each pass over the images.
+
+    Of a family no steps, but the band of its runs behind each line.
+    """
     number = f"%{{y:{METRICS[measure].format}}}"
     steps = {
         **_thinned(history, measure),
@@ -62,7 +67,9 @@ def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
         ("validation", palette.VALIDATION, "diamond", [(e.epoch, e.val) for e in validated if e.val]),
     ]
     more = {"training": " (running mean)", "validation": "%{customdata}"}
-    return [{"type": "scatter", "mode": "lines", **steps}] + [
+    places = [float(epoch.epoch) for epoch in history.epochs]
+    bands = [band(history, part, measure, places, colour) for part, colour in PARTS] if history.members else []
+    return (bands or [{"type": "scatter", "mode": "lines", **steps}]) + [
         {
             "type": "scatter",
             "mode": "lines+markers",
@@ -76,6 +83,27 @@ def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
         }
         for name, colour, symbol, points in passes
     ]
+
+
+PARTS = (("train", TRAINING), ("val", VALIDATION))
+
+
+def band(history: RunHistory, part: str, measure: str, places: Sequence[float], colour: str) -> dict[str, Any]:
+    """The area between the lowest and the highest run of a family, at the `places` of its epochs on the x axis."""
+    passes = [[getattr(member.epoch(epoch.epoch), part) for member in history.members] for epoch in history.epochs]
+    known = [(x, [getattr(one, measure) for one in at]) for x, at in zip(places, passes, strict=True) if all(at)]
+    there, back = [(x, max(values)) for x, values in known], [(x, min(values)) for x, values in reversed(known)]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": shortened(x for x, _ in there + back),
+        "y": shortened(y for _, y in there + back),
+        "fill": "toself",
+        "fillcolor": colour + BAND,
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
 def counts(epochs: Iterable[EpochEnded], measure: str) -> list[str]:

@@ -91,7 +91,15 @@ def describe_recipe(recipe: Recipe) -> str:
     varied = [f"variation {AUGMENTATIONS[recipe.augment].label.lower()}"] if recipe.augment != "none" else []
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]
-    return " · ".join([*what, name_of(recipe.data)])
+    return " · ".join([*what, *family_of(recipe), name_of(recipe.data)])
+
+
+def family_of(recipe: Recipe) -> list[str]:
+    """What makes a recipe a family, or one run of it: "5 repeats", "10 folds", "fold 3 of 10", "weights by seed 1"."""
+    folds = f"{recipe.folds} folds" if recipe.fold is None else f"fold {recipe.fold} of {recipe.folds}"
+    repeats = [f"{recipe.repeats} repeats"] if recipe.repeats > 1 else []
+    seed = [f"weights by seed {recipe.init_seed}"] if recipe.init_seed is not None else []
+    return [*repeats, *([folds] if recipe.folds > 1 else []), *seed]
 
 
 def fault_in_words(fault: Fault) -> str:

@@ -17,6 +17,7 @@ from core.errors import BadCheckpoint, BadImage, NotNow, TrackerUnavailable
 from core.events import Event, Metrics, StepEnded
 from core.figures import answers
 from core.jobs import worker
+from core.jobs.family import family_json
 from core.jobs.job import ALLOWED, STEP_COLUMNS, Run
 from core.jobs.process import training_places
 from core.jobs.recover import ensure_progress
@@ -61,16 +62,23 @@ def list_runs(options: argparse.Namespace) -> None:
     for run in runs:
         trainable = run.recipe.trainable
         table.add_row(
-            str(run.id),
+            str(run.id) if run.parent is None else f"  {run.id}",
             run.status,
             run.recipe.backbone,
             Text(trainable if isinstance(trainable, str) else " ".join(trainable)),
             f"{run.recipe.optimizer.name} {run.recipe.optimizer.lr:g}",
             str(run.kept_epoch or "–"),
-            f"{percent(run.val.share)}, {run.val.in_words()}\n{run.val.between()}" if run.val else "–",
+            _validation(run),
             "–" if run.job.seconds is None else f"{run.job.seconds:.1f}",
         )
     Console().print(table)
+
+
+def _validation(run: Run) -> str:
+    """Accuracy, count and interval of a run; mean and range of a family."""
+    if run.spread:
+        return str(run.spread.in_words())
+    return f"{percent(run.val.share)}, {run.val.in_words()}\n{run.val.between()}" if run.val else "–"
 
 
 def _as_json(store: Store, run: Run) -> dict[str, object]:
@@ -95,6 +103,8 @@ def _as_json(store: Store, run: Run) -> dict[str, object]:
         "preset": run.preset and asdict(run.preset),
         "message": message,
         "recipe": to_settings(run.recipe),
+        "family": run.parent,
+        **(family_json(run) if run.is_family else {}),
     }
 
 
@@ -149,13 +159,25 @@ def _add_answers_to(commands: "Commands") -> None:
     command.set_defaults(command=export)
 
 
+def answering(store: Store, number: int) -> Run:
+    """The run of that number; of a family its first child, which is said. Raises UnknownRun."""
+    known = store.runs.get(number)
+    if not known.children:
+        return known
+    first = known.children[0]
+    template = "Run {family} is a family of runs; this is of its first, run {first}."
+    said = Message(template, family=number, first=first.id)
+    print(said, file=sys.stderr)
+    return first
+
+
 def predict(options: argparse.Namespace) -> None:
     """Print a prediction for every picture that can be read. Raises BadImage, at the end, with those that cannot."""
     # Imported here because it brings torch along, which the other commands need not wait for.
     from core.results.predict import classifier, other_numbers
     from core.training.checkpoint import load_model
 
-    known = open_store().runs.get(options.run)
+    known = answering(open_store(), options.run)
     file = home.weights_file(known.id)
     if not file.is_file():
         template = "Run {run} is {status} and has no weights; take another run."
@@ -192,7 +214,7 @@ def export(options: argparse.Namespace) -> None:
         template = "{tool} is no tool to export to; take {tools}."
         raise TrackerUnavailable(template, tool=tool, tools=" or ".join(TARGETS))
     store = open_store()
-    known = store.runs.get(options.run)
+    known = answering(store, options.run)
     with TARGETS[tool](f"run-{known.id}", known.recipe, where) as track:
         for event in _everything_said(store, known.id):
             track(event)

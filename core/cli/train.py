@@ -15,7 +15,8 @@ from core import events
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
-from core.jobs.job import provenance
+from core.jobs.family import family_json, figures
+from core.jobs.job import Run, provenance
 from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
@@ -54,7 +55,27 @@ def run(options: argparse.Namespace) -> None:
     started = store.runs.start(recipe, process_id(), provenance(recipe, preset))
     signal.signal(signal.SIGINT, lambda *_: store.runs.request_stop(started.id))
     show = print_json if options.json else draw
-    show(started.id, drive(store, started.job))
+    if not started.is_family:
+        show(started.id, drive(store, started.job))
+        return
+    failures: list[JobFailed] = []
+    for child in started.children:
+        if job := store.jobs.take(process_id(), child.job.id):  # None: stopped meanwhile, or resumed elsewhere.
+            try:
+                show(child.id, drive(store, job))
+            except JobFailed as error:
+                failures.append(error)
+    print_family(store.runs.get(started.id), options.json)
+    if failures:
+        raise failures[0]
+
+
+def print_family(family: Run, as_json: bool) -> None:
+    """What came of a family, over all its runs: a line of its own after theirs."""
+    if as_json:
+        print(json.dumps({"event": "family_ended", "run": family.id, "status": family.status} | family_json(family)))
+    else:
+        print(f"run {family.id} {family.status}: {figures(family) or 'no validation figures'}")
 
 
 def apply(change: str, settings: dict[str, Any]) -> None:

@@ -7,11 +7,12 @@ from typing import Any, Literal, TypedDict
 
 from core import presets
 from core.events import Progress
-from core.figures import Score
+from core.figures import Score, Spread
 from core.messages import Message
 from core.recipe import Recipe
 
-Lane = Literal["training", "light"]
+Lane = Literal["training", "light", "none"]
+"""Who works a job off. Nobody works on one of the lane "none", the job of a family (`core.jobs.family`)."""
 Status = Literal["queued", "running", "paused", "finished", "failed", "stopped"]
 LIVE: frozenset[Status] = frozenset({"queued", "running"})
 Request = Literal["stop", "pause"]
@@ -103,10 +104,14 @@ class FinalTest:
 
 @dataclass(frozen=True)
 class Run:
-    """A job that trains `recipe`. `kept_epoch` is the one whose weights are kept, so far; None before the first.
+    """A job that trains `recipe`, or a family of such jobs (`core.jobs.family`).
 
-    `val` and `balanced_accuracy` (0…1) are what these weights score on the validation images, and `zeros` is the share
-    of the head's weights that are exactly 0; each is None where it was not measured.
+    `kept_epoch` is the one whose weights are kept, so far; None before the first. `val` and `balanced_accuracy` (0…1)
+    are what these weights score on the validation images, and `zeros` is the share of the head's weights that are
+    exactly 0; each is None where it was not measured.
+
+    `parent` is the number of the family that a run is one of. A family has no such figures, but `children`: in order,
+    those that were not deleted.
     """
 
     id: int
@@ -122,6 +127,24 @@ class Run:
     note: str
     tags: tuple[str, ...]
     starred: bool
+    parent: int | None = None
+    children: "tuple[Run, ...]" = ()
+
+    @property
+    def is_family(self) -> bool:
+        """Whether nothing is trained but what its children train."""
+        return self.job.lane == "none"
+
+    @property
+    def members(self) -> "tuple[Run, ...]":
+        """Those that train: the children of a family, or the run itself."""
+        return self.children if self.is_family else (self,)
+
+    @property
+    def spread(self) -> Spread | None:
+        """The scores of a family's children in validation, so far; None before the first, and of a single run."""
+        scores = tuple(child.val for child in self.children if child.val)
+        return Spread(scores) if scores else None
 
     @property
     def status(self) -> Status:

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from core.backbones import catalogue
 from core.backbones.build import build, freeze, versioned
 from core.backbones.cut import Cut, cut
-from core.data.batches import read_pixels
-from core.data.transforms import Normalise, framing
+from core.data.transforms import Normalise, plain_square
 from core.errors import BadCheckpoint
 from core.messages import Message
 from core.training.checkpoint import KeptModel
@@ -30,10 +29,10 @@ def classifier(checkpoint: KeptModel) -> Classify:
 
     Raises BadCheckpoint when it cannot be used.
     """
-    answer, frame = answering(checkpoint), framing(checkpoint.preprocessing)
+    answer, preprocessing = answering(checkpoint), checkpoint.preprocessing
 
     def classify(picture: Path) -> dict[str, float]:
-        shares = answer(frame(read_pixels(picture))[None]).softmax(1)[0].tolist()
+        shares = answer(plain_square(preprocessing, picture)[None]).softmax(1)[0].tolist()
         return dict(sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1]))
 
     return classify

@@ -15,6 +15,7 @@ from core.data.split import Split, draw_of, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
+from core.training.batchnorm import batchnorms
 from core.training.device import (
     Numbers,
     Precision,
@@ -101,7 +102,8 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     everything = learning(model, backbone, layers, recipe)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
     frozen_in = choose_precision(recipe.precision, device)
-    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
+    estimates = recipe.batchnorm == "learn" and bool(batchnorms(everything.awake))
+    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder, estimates)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
     return Setup(

@@ -79,7 +79,7 @@ def show(numbers: list[int], live: bool) -> None:
     runs = found(numbers)
     if len(runs) < 2:
         st.rerun()  # The others were deleted meanwhile; the whole page says what to do.
-    pairs: RunHistories = [(run, run_history.read_outline(store(), run.id)) for run in runs]
+    pairs: RunHistories = [(run, run_history.outline_of(store(), run)) for run in runs]
     axes: tuple[Axis, ...] = ("epochs", "seconds")
     axis = st.segmented_control("Curves by", axes, default="epochs", key="compare.axis", required=True)
     curves(pairs, axis)

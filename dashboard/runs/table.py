@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import Score
+from core.jobs.family import accuracy, counted, in_words
 from core.jobs.job import Run
 from core.recipe_settings import flat_settings
 from dashboard.text import backbone_of, describe_recipe, optimizer_of, penalties_of, trainable_of
@@ -56,16 +57,19 @@ STATUS = {
 
 
 def to_table(runs: list[Run]) -> pd.DataFrame:
-    """A row for each run, as the page shows it."""
-    return pd.DataFrame([_row(run) for run in runs])
+    """A row for each run, as the page shows it; families have a column where there are some."""
+    table = pd.DataFrame([_row(run) for run in runs])
+    return table if any(run.is_family or run.parent for run in runs) else table.drop(columns="Family", errors="ignore")
 
 
 def _row(run: Run) -> dict[str, object]:
+    score, share, right = counted(run), accuracy(run), in_words(run)
     return {
         "run": run.id,
         "★": "★" if run.starred else "",
         "Status": STATUS[run.status],
         "Name": run.name,
+        "Family": f"{len(run.children)} runs" if run.is_family else f"of run {run.parent}" if run.parent else None,
         "Pictures": Path(run.recipe.data).name,
         "Backbone": backbone_of(run.recipe),
         "Trainable": trainable_of(run.recipe),
@@ -73,9 +77,9 @@ def _row(run: Run) -> dict[str, object]:
         "Penalties": penalties_of(run.recipe) or "–",
         "Epochs": run.recipe.epochs,
         "Kept epoch": run.kept_epoch,
-        "accuracy": 100 * run.val.share if run.val else None,
-        "Right": str(run.val.in_words()) if run.val else None,
-        "interval": str(run.val.between()) if run.val else None,
+        "accuracy": None if share is None else 100 * share,
+        "Right": None if right is None else str(right),
+        "interval": str(score.between()) if score else None,
         "seconds": run.job.seconds,
         "created": run.job.created,
         "Tags": list(run.tags),
@@ -89,9 +93,11 @@ def to_csv(runs: list[Run]) -> bytes:
 
 
 def _full_row(run: Run) -> dict[str, object]:
-    test, preset = run.test, run.preset
+    test, preset, spread = run.test, run.preset, run.spread
     return {
         "run": run.id,
+        "family": run.parent,
+        "runs": len(run.children) if run.is_family else None,
         "status": run.status,
         "name": _harmless(run.name),
         "note": _harmless(run.note),
@@ -100,7 +106,10 @@ def _full_row(run: Run) -> dict[str, object]:
         "created": run.job.created.isoformat() + "Z",
         "seconds": run.job.seconds,
         "kept_epoch": run.kept_epoch,
-        **_score("val", run.val),
+        **_score("val", counted(run)),
+        "val_mean": spread.mean if spread else None,
+        "val_low": spread.low if spread else None,
+        "val_high": spread.high if spread else None,
         "balanced_accuracy": run.balanced_accuracy,
         "zeros": run.zeros,
         **_score("test", test.score if test else None),

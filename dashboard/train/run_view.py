@@ -7,8 +7,10 @@ import streamlit as st
 from core.errors import UnknownRun
 from core.events import EpochEnded, FeaturesReady, RunStarted
 from core.figures import few_images, looked_at, moved_in_words
+from core.jobs.family import figures
 from core.jobs.job import Run
 from core.jobs.recover import ensure_progress
+from core.messages import percent
 from dashboard import charts, run_history
 from dashboard.components.live_chart import live_chart
 from dashboard.run_history import RunHistory
@@ -37,7 +39,7 @@ def show_run(run_id: int) -> None:
         say("error", str(error))
         st.page_link("runs/page.py", label="All runs", icon=":material/history:")
         return
-    refresh = _refresh(run, _history(run_id))
+    refresh = _refresh(run, _history(run))
     st.fragment(_view, run_every=refresh)(run_id, refresh)
 
 
@@ -63,7 +65,7 @@ def _view(run_id: int, refresh: float | None) -> None:
         run = store().runs.get(run_id)
     except UnknownRun:
         st.rerun()  # Somebody has deleted it meanwhile; the whole page says so.
-    said = _history(run_id)
+    said = _history(run)
     _headline(run)
     _progress(run, said)
     few = few_images(said.started.val_images) if said.started else None
@@ -90,8 +92,11 @@ def _charts(run_id: int, said: RunHistory) -> None:
         live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
 
 
-def _history(run_id: int) -> RunHistory:
-    """What this session has read of the run already, and what has come since."""
+def _history(run: Run) -> RunHistory:
+    """What this session has read of the run already, and what has come since; the mean over a family."""
+    run_id = run.id
+    if run.is_family:
+        return run_history.outline_of(store(), run)
     known = st.session_state.get("history")
     said = run_history.read_history(store(), run_id, known[1] if known and known[0] == run_id else None)
     st.session_state["history"] = (run_id, said)
@@ -107,6 +112,23 @@ def _headline(run: Run) -> None:
         run_controls.show_controls(run)
     if run.name or run.note:
         st.text(" – ".join(filter(None, (run.name, run.note))))
+    _relatives(run)
+
+
+def _relatives(run: Run) -> None:
+    """The way to a family's runs, and from them to their family."""
+    relatives = {
+        child.id: f"Run {child.id}" + (f" · {percent(child.val.share)}" if child.val else "") for child in run.children
+    }
+    if run.parent:
+        relatives = {run.parent: f"One of the family of run {run.parent}"}
+    if not relatives:
+        return
+    with st.container(horizontal=True, gap="small"):
+        for number, label in relatives.items():
+            if st.button(label, type="tertiary", key=f"open-{number}"):
+                st.query_params["run"] = str(number)
+                st.rerun()
 
 
 def _progress(run: Run, said: RunHistory) -> None:
@@ -114,6 +136,8 @@ def _progress(run: Run, said: RunHistory) -> None:
     if run.status == "queued":
         loading = "Loading PyTorch: the first run takes some seconds …"
         st.progress(0.0, f"Waiting: {run_controls.in_queue(run)}" if store().runs.all("running") else loading)
+    elif run.is_family:
+        st.progress(sum(not child.live for child in run.children) / max(len(run.children), 1), family_line(run))
     elif run.job.progress and not said.started:
         st.progress(run.job.progress.done / max(run.job.progress.total, 1), plain(str(run.job.progress.stage)))
     elif said.started is None and run.live:
@@ -122,6 +146,17 @@ def _progress(run: Run, said: RunHistory) -> None:
         st.progress(_share(run, said, said.started), _line(run, said, said.started))
     else:
         st.markdown(f"**{ENDINGS[run.status]}** before training began")
+
+
+def family_line(run: Run) -> str:
+    """Where a family is, and what its runs came to so far."""
+    ended = sum(not child.live for child in run.children)
+    parts = [f"**{ENDINGS.get(run.status, 'Training')}**", f"{ended} of {len(run.children)} runs have ended"]
+    if said := figures(run):
+        parts.append(f"validation **{said}**")
+    if run.job.seconds is not None:
+        parts.append(duration(run.job.seconds))
+    return " · ".join(parts)
 
 
 def _share(run: Run, said: RunHistory, started: RunStarted) -> float:

@@ -203,3 +203,41 @@ def test_an_archive_or_a_folder_that_cannot_be_used_is_said(tmp_path: Path, make
     lonely = core("check", str(make_folder(a=12)))
     assert (lonely.returncode, "pictures of one class only (a)" in lonely.stderr) == (1, True)
     assert "is not a folder" in core("check", "nowhere").stderr
+
+
+def test_repeats_train_one_after_the_other_and_end_with_mean_and_range(
+    recipe: str, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    trained = core("train", recipe, "--json", "--set", "repeats=2")
+    assert trained.returncode == 0, trained.stderr
+    events = [json.loads(line) for line in trained.stdout.splitlines()]
+    ended = [event["run"] for event in events if event["event"] == "run_finished"]
+    last = events[-1]
+    assert (last["event"], last["run"], last["status"], last["children"]) == ("family_ended", 1, "finished", ended)
+    accuracies = [one["accuracy"] for one in last["spread"]["runs"]]
+    assert last["spread"]["mean"] == pytest.approx(sum(accuracies) / 2)
+    rows = [json.loads(line) for line in core("runs", "--json").stdout.splitlines()]
+    assert [(row["run"], row["family"], row["status"]) for row in rows] == [
+        (1, None, "finished"),
+        (2, 1, "finished"),
+        (3, 1, "finished"),
+    ]
+    assert rows[0]["spread"] == last["spread"]
+    assert "of 2 runs" in core("runs").stdout
+
+    picture = str(make_folder(a=8, b=8) / "a" / "0.png")
+    answers = [core("predict", run, picture, "--json") for run in ("1", "2")]
+    assert answers[0].stdout == answers[1].stdout
+    assert "Run 1 is a family of runs; this is of its first, run 2." in answers[0].stderr
+    assert answers[1].stderr == ""
+    exported = core("export", "1", "--to", "tensorboard", str(tmp_path / "logs"))
+    assert "of its first, run 2" in exported.stderr
+    assert [folder.name for folder in (tmp_path / "logs").iterdir()] == ["run-2"]
+
+
+def test_in_words_a_family_says_its_mean_last(recipe: str) -> None:
+    told = core("train", recipe, "--set", "folds=2")
+    assert told.returncode == 0, told.stderr
+    last = told.stdout.splitlines()[-1]
+    assert last.startswith("run 1 finished: mean ")
+    assert "each picture once" in " ".join(told.stdout.split())

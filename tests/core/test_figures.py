@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core.figures import (
     ENOUGH,
     Score,
+    Spread,
     Z,
     answers,
     balanced_accuracy,
@@ -19,8 +20,10 @@ from core.figures import (
     few_images,
     looked_at,
     moved_in_words,
+    pooled,
     recalls,
     score,
+    within_spread,
 )
 
 CONFUSION = ((0, 0, 8), (0, 2, 2), (2, 0, 3), (2, 2, 1))
@@ -110,3 +113,33 @@ def test_runs_within_chance_of_the_highest() -> None:
     assert cannot_be_told_apart({3: Score(35, 39), 6: Score(10, 39)}) is None
     assert cannot_be_told_apart({3: Score(35, 39)}) is None
     assert cannot_be_told_apart({}) is None
+
+
+# Several runs of one recipe.
+
+
+def spread(*rights: int, images: int = 40) -> Spread:
+    return Spread(tuple(Score(right, images) for right in rights))
+
+
+def test_a_spread_has_a_mean_and_a_range() -> None:
+    seen = spread(30, 36, 33)
+    assert (seen.low, seen.mean, seen.high) == (0.75, pytest.approx(0.825), 0.9)
+    assert str(seen.in_full()) == "mean 82.5 %, 75 to 90 % of 3 runs (30 of 40, 36 of 40, 33 of 40)"
+    assert str(spread(30).in_words()) == "mean 75.0 %, of 1 run"
+
+
+def test_each_run_counts_as_much_in_the_mean_and_each_picture_in_the_pool() -> None:
+    uneven = Spread((Score(1, 2), Score(9, 10)))
+    assert uneven.mean == pytest.approx(0.7)
+    assert pooled(uneven) == Score(10, 12)
+
+
+def test_a_difference_within_the_spread_is_said_and_one_beyond_it_is_not() -> None:
+    # Means of 80 % and 85 %: 5 points. The first moves by 10 points, the second by none.
+    said = within_spread(spread(30, 34), spread(34, 34))
+    assert str(said).startswith("the means differ by 5.0 points, and runs of the same settings by up to 10.0")
+    assert within_spread(spread(34, 34), spread(30, 34)) == said
+    # 80 % and 90 %: 10 points, as far as the first moves.
+    assert within_spread(spread(30, 34), spread(36)) is None
+    assert within_spread(spread(30), spread(36)) is None

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from core.events import EpochEnded, Metrics, RunStarted
+from core.jobs.job import Run
 from core.jobs.store import Store
 from core.recipe_settings import parse
 from dashboard import run_history
 from dashboard.compare import comparison
 from dashboard.compare.comparison import RunHistories
 from dashboard.palette import RUNS
+from dashboard.run_history import RunHistory
 from tests.core.jobs.by_number import end
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=2, device="cpu", precision="fp32")
@@ -102,3 +104,35 @@ def test_other_splits_are_other_pictures(store: Store, other: dict[str, Any]) ->
 
 def test_other_seeds_of_weights_and_order_are_the_same_pictures(store: Store) -> None:
     assert comparison.on_same_pictures(told(store, {}, {"init_seed": 1, "order_seed": 2, "epochs": 3}))
+
+
+def family_of(store: Store, *rights: int, **settings: Any) -> tuple[Run, RunHistory]:
+    """A finished family whose runs had so many of 40 right, after one epoch each."""
+    family = store.runs.queue(parse({"data": "photos", "repeats": len(rights)} | settings))
+    for child, right in zip(store.runs.get(family).members, rights, strict=True):
+        counts = ((0, 0, right), (0, 1, 40 - right))
+        seen = metrics(1.0, right / 40)
+        said = EpochEnded(1, metrics(1.0, 0.5), seen, 2.0, 1.0, counts, kept=True)
+        store.runs.append(child.id, [STARTED, said])
+        end(store, child.id, "finished")
+    run = store.runs.get(family)
+    return run, run_history.outline_of(store, run)
+
+
+def test_a_family_has_its_mean_and_the_band_of_its_runs(store: Store) -> None:
+    pair = family_of(store, 30, 36)
+    bands, *curves = comparison.chart([pair], "accuracy", "epochs")["data"]
+    assert (bands["x"], bands["y"]) == ([1, 1], [0.9, 0.75])
+    assert [curve["y"] for curve in curves] == [[0.5], [0.825]]
+    row = comparison.results_table([pair]).iloc[0]
+    assert (row["Validation accuracy"], row["Right"]) == (82.5, "mean 82.5 %, 75 to 90 % of 2 runs")
+    assert row["95 % interval"] is None
+
+
+def test_a_difference_that_seeds_make_is_said(store: Store) -> None:
+    better = family_of(store, 33, 37)
+    said = [str(remark) for remark in comparison.remarks([family_of(store, 30, 36), better])]
+    # 82.5 % and 87.5 %; the first moves by 15 points.
+    assert len(said) == 1
+    assert f"and {better[0].id}: the means differ by 5.0 points, and runs of the same settings by up to 15.0" in said[0]
+    assert comparison.remarks([family_of(store, 20, 20), family_of(store, 40, 40)]) == []

@@ -91,3 +91,35 @@ def test_places_in_a_queue() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 21, 102, 111)] == [
         *("1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "102nd", "111th")
     ]
+
+
+def test_a_family_has_a_line_with_mean_and_range_above_those_of_its_runs(store: Store) -> None:
+    assert "Family" not in to_table([store.runs.get(store.runs.queue(parse({"data": "photos"})))])
+    family = store.runs.queue(parse({"data": "photos", "folds": 2}))
+    measured = Metrics(1.0, 1.0, 0.0, 0.0, 0.75)
+    for child, right in ((family + 1, 3), (family + 2, 2)):
+        counts = ((0, 0, right), (1, 0, 4 - right))
+        store.runs.append(child, [EpochEnded(1, measured, measured, 1.0, 1.0, counts, kept=True)])
+    table = to_table(store.runs.all())
+    assert list(table["Family"][:3]) == ["2 runs", f"of run {family}", f"of run {family}"]
+    line = table.iloc[0]
+    assert (line["run"], line["accuracy"], line["Right"]) == (family, 62.5, "mean 62.5 %, 50 to 75 % of 2 runs")
+    assert line["interval"] == str(Score(5, 8).between())
+    row, child, *_ = pd.read_csv(io.BytesIO(to_csv(store.runs.all()))).to_dict("records")
+    assert (row["runs"], row["val_mean"], row["val_low"], row["val_high"]) == (2, 0.625, 0.5, 0.75)
+    assert (row["val_right"], row["val_images"], child["family"]) == (5, 8, family)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"repeats": 5}, "5 repeats"),
+        ({"folds": 4}, "4 folds"),
+        ({"folds": 4, "fold": 3}, "fold 3 of 4"),
+        ({"init_seed": 2}, "weights by seed 2"),
+    ],
+)
+def test_a_description_says_what_makes_a_family_and_which_of_it_a_run_is(
+    settings: dict[str, object], words: str
+) -> None:
+    assert words in describe_recipe(parse({"data": "photos"} | settings))

@@ -321,3 +321,32 @@ def test_a_wrong_number_stays_until_it_is_mended(open_page: OpenPage) -> None:
     test.session_state["draft"]["optimizer.name"] = "adam"
     assert test.run().button(key="train").disabled
     assert "beta 1 and beta 2" in text_of(test)
+
+
+def test_repeats_are_one_line_with_a_way_to_each_run(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.session_state["draft"]["repeats"] = 2
+    test.run()
+    press_train(test)
+    assert not test.exception
+    family, first, second = store.runs.all()
+    assert (test.query_params["run"] in (str(family.id), [str(family.id)]), family.is_family) == (True, True)
+    assert "2 repeats" in text_of(test).replace(JOINER, "").replace("\\", "")
+    test.button(key=f"open-{first.id}").click().run()
+    assert test.query_params["run"] in (str(first.id), [str(first.id)])
+    test.button(key=f"open-{family.id}").click().run()
+    assert test.query_params["run"] in (str(family.id), [str(family.id)])
+    test.button(key=f"cancel-{family.id}").click().run()
+    assert {run.status for run in store.runs.all()} == {"stopped"}
+    test.button(key=f"resume-{family.id}").click().run()
+    assert store.runs.waiting() == [first.id, second.id]
+
+
+def test_a_family_has_a_place_in_the_queue_and_moves_as_one(open_page: OpenPage, store: Store) -> None:
+    first = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
+    family = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "repeats": 2}))
+    test = open_page(run=str(family))
+    assert test.button(key=f"arrow_downward-{family}").disabled
+    test.button(key=f"arrow_upward-{family}").click().run()
+    assert not test.exception
+    assert store.runs.waiting() == [family + 1, family + 2, first]

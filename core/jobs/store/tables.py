@@ -28,7 +28,7 @@ jobs = sa.Table(
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("about", sa.Text, index=True),
     sa.Column("shared_key", sa.String(64)),
-    sa.Column("parent", sa.ForeignKey("jobs.id", name="fk_jobs_parent")),
+    sa.Column("parent", sa.ForeignKey("jobs.id", name="fk_jobs_parent"), index=True),
 )
 SHARED = jobs.c.status.in_(sorted({*LIVE, "finished"}))
 """In these states a job of a shared kind stands for all requests like it: what failed or was stopped is done anew."""

@@ -1,4 +1,7 @@
-"""A run has the epoch whose weights were kept, counts of right answers, its test, and the preset it began from."""
+"""A run has the epoch whose weights were kept, counts of right answers, its test, and the preset it began from.
+
+The children of a job are found by an index.
+"""
 
 from typing import Any
 
@@ -25,6 +28,7 @@ def upgrade() -> None:
     op.alter_column("runs", "best_epoch", new_column_name="kept_epoch")
     for column in ADDED:
         op.add_column("runs", column)
+    op.create_index("ix_jobs_parent", "jobs", ["parent"])
     _count(op.get_bind())
     op.drop_column("runs", "best_loss")
     op.drop_column("runs", "best_accuracy")

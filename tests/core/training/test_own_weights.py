@@ -13,6 +13,7 @@ from torch import Tensor
 from core import home
 from core.backbones import catalogue
 from core.backbones.build import build, construct, versioned
+from core.backbones.pretrained import from_anywhere
 from core.errors import BadRecipe, WeightsUnavailable
 from core.recipe import Recipe
 from core.training.checkpoint import load_model
@@ -232,6 +233,13 @@ def test_what_is_no_file_of_weights(make_folder: MakeFolder, tmp_path: Path) -> 
         with pytest.raises(WeightsUnavailable, match="is missing" if number == 1 else "such as code, which is not run"):
             build(catalogue.get(SMALL), 4, str(tmp_path / f"{number}.pth"))
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.pth").touch()
+    assert from_anywhere("./mine.pth") == str((tmp_path / "mine.pth").resolve())
+    assert [from_anywhere(one) for one in ("random", "run:12", "./gone.pth")] == ["random", "run:12", "./gone.pth"]
 
 
 def test_a_state_of_mnasnet_is_loaded_without_its_version() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import events
+from core.backbones.pretrained import from_anywhere
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
         apply(change, settings)
     if isinstance(settings.get("data"), str):
         settings["data"] = str(Path(settings["data"]).resolve())
+    if isinstance(settings.get("weights"), str):
+        settings["weights"] = from_anywhere(settings["weights"])
     settings, preset = expand(settings)
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.backbones import catalogue
-from core.backbones.build import build, freeze
+from core.backbones.build import build, freeze, versioned
 from core.backbones.cut import Cut, cut
 from core.data.transforms import Normalise, plain_square
 from core.errors import BadCheckpoint
@@ -93,9 +93,9 @@ def other_numbers(checkpoint: KeptModel) -> Message | None:
 def restore(checkpoint: KeptModel) -> nn.Module:
     """The kept model in eval mode on the CPU. Raises BadCheckpoint when the weights do not fit its own backbone."""
     recipe = checkpoint.recipe
-    model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), pretrained=False)
+    model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), "random")
     try:
-        model.load_state_dict(dict(checkpoint.state))
+        model.load_state_dict(versioned(model, checkpoint.state))
     except RuntimeError as error:
         template = "The saved weights do not fit {backbone}: {cause}"
         raise BadCheckpoint(template, backbone=recipe.backbone, cause=str(error)) from error

@@ -225,7 +225,7 @@ def forward(setup: Setup, batch: Batch, objective: Objective) -> tuple[Tensor, T
     """Logits (B, classes), labels (B) and the objective of one batch."""
     inputs, labels = batch
     logits = answers_to(setup, inputs)
-    labels = labels.to(setup.device)
+    labels = to_device(labels, setup.device)
     return logits, labels, terms(logits, labels, objective)
 
 

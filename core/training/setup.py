@@ -19,6 +19,7 @@ from core.training.batchnorm import batchnorms
 from core.training.device import (
     Numbers,
     Precision,
+    allow_tf32,
     choose_precision,
     choose_training_precision,
     find_device,
@@ -80,7 +81,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     WeightsUnavailable.
     """
     keep_freed_memory()
-    device = find_device(recipe.device)
+    device, about_device = find_device(recipe.device)
     folder = read_image_folder(Path(recipe.data))
     examples = split(folder, draw_of(recipe))
     full_batch = ROWS[recipe.optimizer.name].full_batch
@@ -88,7 +89,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     batch_size, remarks = fit_batch_size(wanted, len(examples.train))
     backbone = catalogue.get(recipe.backbone)
     layers = catalogue.select(backbone, recipe.trainable)
-    for text in (*examples.notices, *remarks, *about_random_body(recipe, backbone, layers)):
+    for text in (*about_device, *examples.notices, *remarks, *about_random_body(recipe, backbone, layers)):
         yield Notice(text)
 
     if recipe.weights == "pretrained":
@@ -97,7 +98,8 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     torch.manual_seed(recipe.seeds.init)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    allow_tf32()
+    model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
     everything = learning(model, backbone, layers, recipe)
     preprocessing = backbone.preprocessing.at(recipe.image_size)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backbones import catalogue
+from core.backbones.pretrained import own_misfit
 from core.data.scan import read_image_folder
 from core.errors import BadData, BadRecipe, Fault, explain
 from core.messages import Message
@@ -43,6 +44,8 @@ def _backbone_faults(given: Mapping[str, Any], wrong: set[str]) -> Iterator[Faul
     if given["weights"] == "pretrained" and backbone.weights is None:
         advice = Message('must be "random": there are no pretrained weights for {name}', name=backbone.name)
         yield Fault("weights", "pretrained", advice)
+    if "weights" not in wrong and (reason := own_misfit(backbone, given["weights"])):
+        yield Fault("weights", given["weights"], reason)
 
 
 def _image_size_faults(backbone: catalogue.Backbone, size: int) -> Iterator[Fault]:

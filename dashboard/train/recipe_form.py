@@ -44,10 +44,10 @@ def backbone_controls() -> None:
 
 def _figures(backbone: Backbone) -> None:
     weights = backbone.weights
-    state = STATES[pretrained.weights_state(backbone)]
-    if weights and pretrained.weights_state(backbone) == "download":
-        state += f" ({byte_size(weights.size)})"
     is_pretrained = current()["weights"] == "pretrained"
+    state = STATES[pretrained.weights_state(backbone)] if is_pretrained else "pretrained weights are not used"
+    if weights and state == STATES["download"]:
+        state += f" ({byte_size(weights.size)})"
     accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights and is_pretrained else ""
     if accuracy and state == STATES["bundled"]:
         accuracy += " with torchvision's weights"

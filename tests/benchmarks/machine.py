@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "fastai", "lightning")
 
 def describe(packages: Sequence[str] = PACKAGES) -> str:
     """Processor, memory, versions of `packages`, and the numbers that Thaw computes in on this machine."""
-    device = find_device("auto")
+    device = find_device("auto")[0]
     bf16 = "bf16" if choose_precision("auto", device) == "bf16" else "fp32 (no native bf16)"
     parts = [
         f"{_processor()}, {os.cpu_count()} cores",

@@ -68,10 +68,10 @@ def report() -> str:
 def frozen_pass(photos: Path, scratch: Path) -> list[Row]:
     """Milliseconds a picture: the network alone, reading alone, their sum, and the pass that does both."""
     backbone = catalogue.get("mobilenet_v2")
-    layers, device = catalogue.select(backbone, ("head",)), find_device("auto")
+    layers, device = catalogue.select(backbone, ("head",)), find_device("auto")[0]
     folder = read_image_folder(photos)
     paths = [example.path for example in (*folder.train, *(folder.val or ()))][:COUNT]
-    model = build(backbone, len(folder.classes), pretrained=True).to(device)
+    model = build(backbone, len(folder.classes), "pretrained").to(device)
     freeze(model, layers)
     train_mode(model, backbone, layers)
     halves = cut(model, backbone.min_size)

@@ -181,7 +181,7 @@ def release_memory() -> None:
     Networks that were cut refer to themselves in circles, so that only the garbage collector frees their weights.
     """
     gc.collect()
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()

@@ -192,7 +192,8 @@ def settle_statistics(setup: Setup, epoch: int) -> Iterator[Progress]:
     if not layers or setup.recipe.batchnorm != "learn":
         return
     switch(layers, training=True)
-    chosen = cut_into_batches(range(len(setup.split.train)), setup.inputs.validated_at_once)
+    # Shuffled, because a batch of one class has statistics of its own.
+    chosen = training_batches(setup, epoch)
     batches = setup.inputs.plain(setup.split.train, chosen)
     for done in estimate(layers, (partial(answers_to, setup, inputs) for inputs, _ in batches)):
         yield Progress(SETTLING, done, len(chosen))

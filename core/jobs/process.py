@@ -119,8 +119,6 @@ LIGHT_PLACES = 2
 QUICK_PLACE = 0
 _started: dict[Path, "subprocess.Popen[bytes]"] = {}
 """The newest worker that this process started for each place, by its lock. It may not have reached it yet."""
-
-
 ASKING = 10.0
 """Seconds that NVIDIA's tool may take to answer."""
 

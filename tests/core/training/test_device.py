@@ -58,9 +58,9 @@ def test_a_device_that_is_asked_for_is_not_replaced() -> None:
 def test_channels_are_last_but_on_apples_gpus() -> None:
     assert layout_on(CPU, 4) == layout_on(torch.device("cuda"), 4) == torch.channels_last
     assert layout_on(torch.device("mps"), 4) == layout_on(CPU, 2) == torch.contiguous_format
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
-    lay_channels_last(network)
-    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    convolution = nn.Conv2d(3, 4, 3)
+    lay_channels_last(nn.Sequential(convolution, nn.Flatten()))
+    assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
     assert to_device(torch.zeros(2, 3, 8, 8), CPU).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(to_device(torch.arange(3), CPU), torch.arange(3))
 

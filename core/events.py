@@ -149,7 +149,7 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
-class Tested:
+class KeptTested:
     """The kept weights, those after `epoch`, have been tried on the test images, which nothing was chosen by."""
 
     epoch: int
@@ -204,7 +204,7 @@ Event = (
     | RunStarted
     | StepEnded
     | EpochEnded
-    | Tested
+    | KeptTested
     | Checkpointing
     | ArtifactSaved
     | RunFinished
@@ -277,6 +277,10 @@ class Terms(Protocol):
         """The penalty l2·Σw²."""
 
 
+Measure = Callable[[Terms, "Tensor", "Tensor"], "Tensor"]
+"""From the objective, logits (B, classes) and labels (B) of a batch to a scalar, or to a value for each image (B)."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """What is measured. `title` is what people call it, `format` how its numbers are written (Python's and plotly's).
@@ -288,7 +292,7 @@ class Metric:
 
     title: str
     format: str
-    measure: "Callable[[Terms, Tensor, Tensor], Tensor] | None" = None
+    measure: "Measure | None" = None
     of_each_image: bool = False
     of_counts: Callable[[Confusion], float] | None = None
 

@@ -41,7 +41,12 @@ class Penalties(Frozen):
     l2: Annotated[
         Number,
         Field(ge=0),
-        About("L2 penalty", "Factor of the sum of squared weights: keeps all weights small.", step=1e-4),
+        About(
+            "L2 penalty",
+            "Factor of the sum of squared weights: keeps all weights small. A paper's weight decay w is l2 = w/2 here, "
+            "for SGD; AdamW's is another thing.",
+            step=1e-4,
+        ),
     ] = 0.0
 
 

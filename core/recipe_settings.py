@@ -27,7 +27,7 @@ GROUPS: dict[str, type[Frozen]] = {"rates": Rates, "penalties": Penalties}
 
 
 def _table_settings(table: TableOf) -> dict[str, Setting]:
-    rows = (table.settings(name) for name in reversed(table.rows))
+    rows = (table.settings(name) for name in reversed(list(table.rows)))
     return {table.name.path: table.name} | {path: one for row in rows for path, one in row.items()}
 
 

@@ -5,6 +5,7 @@ value; `bind` lends one to a widget and takes it back when the person changes it
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,17 @@ class Draft:
             return
         group, place = self._find(path)
         group[place] = value
+
+    def take(self, settings: Mapping[str, Any]) -> None:
+        """Take over settings in the recipe's own shape; a row of a table is named first. What they lack stays."""
+        for name, value in settings.items():
+            if name == "trainable":
+                self.layers = catalogue.select(self.chosen_backbone(), value)
+            elif isinstance(value, Mapping):
+                for inner in sorted(value, key=lambda inner: inner != "name"):
+                    self[f"{name}.{inner}"] = value[inner]
+            else:
+                self[name] = value
 
     def _find(self, path: str) -> tuple[Any, str | int]:
         """What a setting lies in, and its name or number there: "optimizer.betas.0" is a number of a list."""

@@ -1,6 +1,7 @@
 """Small pieces that several views use: text that stays text, and numbers as people read them."""
 
 import re
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -66,8 +67,10 @@ def duration(seconds: float) -> str:
 
 
 def backbone_of(recipe: Recipe) -> str:
-    """The backbone's title, and whether it starts from nothing: "ResNet-18 from scratch"."""
-    return catalogue.get(recipe.backbone).title + (" from scratch" if recipe.weights == "random" else "")
+    """The backbone's title, and what it starts from, if that is not usual: "ResNet-18 from scratch"."""
+    own = Path(recipe.weights).name.replace(":", " ")
+    start = {"pretrained": "", "random": " from scratch"}.get(recipe.weights, f" from {own}")
+    return catalogue.get(recipe.backbone).title + start
 
 
 def trainable_of(recipe: Recipe) -> str:

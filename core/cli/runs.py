@@ -174,14 +174,18 @@ def answering(store: Store, number: int) -> Run:
 def predict(options: argparse.Namespace) -> None:
     """Print a prediction for every picture that can be read. Raises BadImage, at the end, with those that cannot."""
     # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.results.predict import classifier
+    from core.results.predict import classifier, other_numbers
+    from core.training.checkpoint import load_model
 
     known = answering(open_store(), options.run)
     file = home.weights_file(known.id)
     if not file.is_file():
         template = "Run {run} is {status} and has no weights; take another run."
         raise BadCheckpoint(template, run=known.id, status=known.status)
-    classify = classifier(file)
+    checkpoint = load_model(file)
+    if remark := other_numbers(checkpoint):
+        print(remark, file=sys.stderr)
+    classify = classifier(checkpoint)
     unread: list[Message] = []
     for path in options.images:
         try:

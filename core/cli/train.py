@@ -12,14 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import events
+from core.backbones.pretrained import from_anywhere
 from core.errors import BadRecipe, Fault, JobFailed
-from core.events import EpochEnded, Event, Notice, RunFinished, RunStarted, RunStopped, StepEnded, Tested
+from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
 from core.jobs.family import family_json, figures
-from core.jobs.job import Run
+from core.jobs.job import Run, provenance
 from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
+from core.presets import expand
 from core.recipe_settings import read_toml
 from core.training.validate import check
 
@@ -45,12 +47,15 @@ def run(options: argparse.Namespace) -> None:
         apply(change, settings)
     if isinstance(settings.get("data"), str):
         settings["data"] = str(Path(settings["data"]).resolve())
+    if isinstance(settings.get("weights"), str):
+        settings["weights"] = from_anywhere(settings["weights"])
+    settings, preset = expand(settings)
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.
     from core.jobs.drive import drive
 
     store = open_store()
-    started = store.runs.start(recipe, process_id())
+    started = store.runs.start(recipe, process_id(), provenance(recipe, preset))
     signal.signal(signal.SIGINT, lambda *_: store.runs.request_stop(started.id))
     show = print_json if options.json else draw
     if not started.is_family:
@@ -114,7 +119,7 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
             match event:
                 case RunStarted():
                     classes = event.classes
-                case EpochEnded() | Tested():
+                case EpochEnded() | KeptTested():
                     more["answers"] = answers(event.confusion, classes)
                 case RunFinished() | RunStopped():
                     line["run"] = run_id
@@ -128,7 +133,7 @@ def print_json(run_id: int, happened: Iterable[Event]) -> None:
 def draw(run_id: int, happened: Iterable[Event]) -> None:
     """A progress bar over all steps, another while something else takes its time, and a line per epoch."""
     console = Console()
-    tested: Tested | None = None
+    tested: KeptTested | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         stage = bar.add_task("Preparing", total=None)
@@ -150,7 +155,7 @@ def draw(run_id: int, happened: Iterable[Event]) -> None:
                     console.print(str(event.text), markup=False)
                 case EpochEnded():
                     console.print(epoch_line(event), markup=False)
-                case Tested():
+                case KeptTested():
                     tested = event
                 case RunFinished() | RunStopped():
                     console.print(last_line(run_id, event, tested), markup=False)
@@ -165,7 +170,7 @@ def epoch_line(ended: EpochEnded) -> str:
     return f"epoch {ended.epoch}: {train}{val}, {ended.seconds:.1f} s"
 
 
-def last_line(run_id: int, ended: RunFinished | RunStopped, tested: Tested | None = None) -> str:
+def last_line(run_id: int, ended: RunFinished | RunStopped, tested: KeptTested | None = None) -> str:
     """How the run ended, what was kept, and what a test said of it."""
     word = "finished" if isinstance(ended, RunFinished) else "stopped"
     said = [f"run {run_id} {word} after {ended.seconds:.1f} s", f"kept: epoch {ended.kept_epoch}"]

@@ -100,12 +100,16 @@ def counted(run: Run) -> Score | None:
 
 def accuracy(run: Run) -> float | None:
     """That of a run in validation, 0…1; of a family, the mean."""
-    return run.val.share if run.val else run.spread and run.spread.mean
+    if run.val:
+        return run.val.share
+    return run.spread.mean if run.spread else None
 
 
 def in_words(run: Run) -> Message | None:
     """The count of a run, such as "34 of 39"; mean and range of a family."""
-    return run.val.in_words() if run.val else run.spread and run.spread.in_words()
+    if run.val:
+        return run.val.in_words()
+    return run.spread.in_words() if run.spread else None
 
 
 def figures(family: Run) -> Message | None:

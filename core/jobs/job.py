@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from core import presets
 from core.events import Progress
 from core.figures import Score, Spread
 from core.messages import Message
@@ -84,6 +85,11 @@ class Provenance:
 
     name: str
     changed: tuple[str, ...] = ()
+
+
+def provenance(recipe: Recipe, preset: str | None) -> Provenance | None:
+    """Where a recipe comes from, if it began from a preset."""
+    return Provenance(preset, presets.changed(preset, recipe)) if preset else None
 
 
 @dataclass(frozen=True)

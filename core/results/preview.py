@@ -26,7 +26,7 @@ def first_batch(recipe: Recipe) -> list[tuple[Image.Image, str]]:
     folder = read_image_folder(Path(recipe.data))
     examples = split(folder, draw_of(recipe))
     size, _ = fit_batch_size(recipe.batch_size, len(examples.train))
-    batch = cut_into_batches(shuffled(len(examples.train), recipe.seed, epoch=1), size)[0][:MOST]
+    batch = cut_into_batches(shuffled(len(examples.train), recipe.seeds.order, epoch=1), size)[0][:MOST]
     inputs = training_squares(recipe, examples, catalogue.get(recipe.backbone).preprocessing.at(recipe.image_size))
     (squares,), labels = next(inputs.training([batch], 1))
     return [(to_pil_image(square), folder.classes[label]) for square, label in zip(squares, labels, strict=True)]

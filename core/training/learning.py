@@ -106,4 +106,5 @@ class Start:
 
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.stack(torch._foreach_norm(tensors)).norm()
+    length: Tensor = torch.stack([tensor.norm() for tensor in tensors]).norm()
+    return length

@@ -16,6 +16,7 @@ from core.errors import Diverged
 from core.events import (
     EpochEnded,
     Event,
+    KeptTested,
     Metrics,
     Notice,
     Progress,
@@ -23,7 +24,6 @@ from core.events import (
     RunStopped,
     StepEnded,
     StopRequested,
-    Tested,
 )
 from core.figures import Confusion, score
 from core.messages import Message
@@ -157,7 +157,7 @@ def take_step(setup: Setup, batch: Batch, last_finite: Snapshot | None, step: in
     """
     measured: list[tuple[Metrics, Confusion]] = []
 
-    def evaluate() -> Tensor:
+    def evaluate() -> float:
         """The loss and its gradients. L-BFGS asks several times in a step."""
         setup.optimizer.zero_grad()
         logits, labels, objective = forward(setup, batch, setup.objective)
@@ -167,7 +167,7 @@ def take_step(setup: Setup, batch: Batch, last_finite: Snapshot | None, step: in
             demand_finite(measured[0][0].loss, setup.recipe, Message("step {step}", step=step))
             if last_finite:
                 last_finite.take()
-        return objective.smooth.detach()
+        return objective.smooth.detach()  # type: ignore[return-value]  # torch takes a tensor, and does not wait for it.
 
     setup.optimizer.step(evaluate)
     shrink(setup.optimizer, setup.recipe, setup.objective.penalised)
@@ -192,7 +192,8 @@ def settle_statistics(setup: Setup, epoch: int) -> Iterator[Progress]:
     if not layers or setup.recipe.batchnorm != "learn":
         return
     switch(layers, training=True)
-    chosen = cut_into_batches(range(len(setup.split.train)), setup.inputs.validated_at_once)
+    # Shuffled, because a batch of one class has statistics of its own.
+    chosen = training_batches(setup, epoch)
     batches = setup.inputs.plain(setup.split.train, chosen)
     for done in estimate(layers, (partial(answers_to, setup, inputs) for inputs, _ in batches)):
         yield Progress(SETTLING, done, len(chosen))
@@ -217,14 +218,14 @@ def test(setup: Setup, epoch: int, checkpointer: Checkpointer) -> Generator[Even
     """Try the kept weights, those after `epoch`, on the test images: once, at the end; nothing is chosen by it."""
     checkpointer.kept.restore()
     tally = yield from evaluation_pass(setup, setup.split.test, TESTING)
-    yield Tested(epoch, tally.mean(), tally.answers)
+    yield KeptTested(epoch, tally.mean(), tally.answers)
 
 
 def forward(setup: Setup, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
     inputs, labels = batch
     logits = answers_to(setup, inputs)
-    labels = labels.to(setup.device)
+    labels = to_device(labels, setup.device)
     return logits, labels, terms(logits, labels, objective)
 
 

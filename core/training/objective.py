@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.events import METRICS, Metrics
+from core.events import METRICS, Measure, Metrics
 from core.figures import Confusion, confusion_of, merged
 from core.recipe import Penalties
 
@@ -62,7 +62,7 @@ def balanced_weights(labels: Sequence[int], classes: int) -> Tensor:
 class Objective:
     """What a batch is measured by. `class_weights` (classes) are factors; `label_smoothing` is in 0…1."""
 
-    penalised: Sequence[Tensor]
+    penalised: Sequence[nn.Parameter]
     penalties: Penalties
     class_weights: Tensor | None = None
     label_smoothing: float = 0.0
@@ -86,7 +86,9 @@ def terms(logits: Tensor, labels: Tensor, objective: Objective) -> Terms:
     )
 
 
-_MEANS = {name: metric.measure for name, metric in METRICS.items() if metric.measure}
+def means() -> dict[str, Measure]:
+    """The METRICS that are means over images."""
+    return {name: metric.measure for name, metric in METRICS.items() if metric.measure}
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,17 @@ class Measured:
     def read(self) -> tuple[Metrics, Confusion]:
         """As plain values. On a GPU this waits for all that was computed before."""
         numbers = self.numbers.tolist()
-        means, answers = numbers[: len(_MEANS)], list(map(int, numbers[len(_MEANS) :]))
+        names = list(means())
+        answers = list(map(int, numbers[len(names) :]))
         images = len(answers) // 2
-        values = dict(zip(_MEANS, means, strict=True))
+        values = dict(zip(names, numbers[: len(names)], strict=True))
         metrics = {name: v / images if METRICS[name].of_each_image else v for name, v in values.items()}
         return Metrics.parse(metrics), confusion_of(zip(answers[images:], answers[:images], strict=True))
 
 
 def measure(batch: Terms, logits: Tensor, labels: Tensor) -> Measured:
     """Measure one batch: `logits` (B, classes) and `labels` (B) on the device."""
-    values = [measured(batch, logits, labels).sum().to(logits.dtype) for measured in _MEANS.values()]
+    values = [measured(batch, logits, labels).sum().to(logits.dtype) for measured in means().values()]
     # One transfer for all of them: on a GPU, each is a wait for everything before it.
     return Measured(torch.cat([torch.stack(values), logits.argmax(1), labels]))
 
@@ -116,11 +119,12 @@ def measure(batch: Terms, logits: Tensor, labels: Tensor) -> Measured:
 class Tally:
     """Sums of metrics over images, by name, so that a short last batch weighs by its images, and all answers.
 
-    A run that goes on with a metric that is new since has no sum of it for the epoch under way.
+    A run that goes on with a metric that is new since has no sum of it for the epoch under way. Where not all answers
+    were counted, what is made of them is left out.
     """
 
     images: int = 0
-    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEANS, 0.0))
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(means(), 0.0))
     answers: Confusion = ()
 
     def add(self, metrics: Metrics, answers: Confusion) -> None:
@@ -133,6 +137,7 @@ class Tally:
 
     def mean(self) -> Metrics:
         """Over all images counted in so far; at least one batch must have been."""
-        means = {name: total / self.images for name, total in self.sums.items()}
-        counted = {name: metric.of_counts(self.answers) for name, metric in METRICS.items() if metric.of_counts}
-        return Metrics.parse(means | (counted if self.answers else {}))
+        values = {name: total / self.images for name, total in self.sums.items()}
+        if sum(count for _, _, count in self.answers) == self.images:
+            values |= {name: metric.of_counts(self.answers) for name, metric in METRICS.items() if metric.of_counts}
+        return Metrics.parse(values)

@@ -68,7 +68,7 @@ def build_optimizer(settings: Optimizer, groups: RateGroups, factors: Mapping[st
         if parameters
     ]
     if row.full_batch:  # L-BFGS takes one group only, and knows no factors.
-        parts = [{"params": [parameter for part in parts for parameter in part["params"]]}]
+        parts = [{"params": [parameter for parameters in groups.values() for parameter in parameters]}]
     return row.build(parts, **settings.model_dump(exclude={"name"}), **row.options)
 
 

@@ -15,9 +15,11 @@ from core.data.split import Split, draw_of, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
+from core.training.batchnorm import batchnorms
 from core.training.device import (
     Numbers,
     Precision,
+    allow_tf32,
     choose_precision,
     choose_training_precision,
     find_device,
@@ -65,7 +67,9 @@ class Setup:
     def numbers(self) -> Numbers:
         """In which numbers the network answers."""
         frozen = self.inputs.frozen
-        return Numbers(self.device.type, self.precision, frozen and frozen.precision, bool(frozen and frozen.folded))
+        if frozen is None:
+            return Numbers(self.device.type, self.precision)
+        return Numbers(self.device.type, self.precision, frozen.precision, frozen.folded)
 
 
 def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, None, Setup]:
@@ -77,7 +81,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     WeightsUnavailable.
     """
     keep_freed_memory()
-    device = find_device(recipe.device)
+    device, about_device = find_device(recipe.device)
     folder = read_image_folder(Path(recipe.data))
     examples = split(folder, draw_of(recipe))
     full_batch = ROWS[recipe.optimizer.name].full_batch
@@ -85,7 +89,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     batch_size, remarks = fit_batch_size(wanted, len(examples.train))
     backbone = catalogue.get(recipe.backbone)
     layers = catalogue.select(backbone, recipe.trainable)
-    for text in (*examples.notices, *remarks, *about_random_body(recipe, backbone, layers)):
+    for text in (*about_device, *examples.notices, *remarks, *about_random_body(recipe, backbone, layers)):
         yield Notice(text)
 
     if recipe.weights == "pretrained":
@@ -94,12 +98,14 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     torch.manual_seed(recipe.seeds.init)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    allow_tf32()
+    model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
     everything = learning(model, backbone, layers, recipe)
     preprocessing = backbone.preprocessing.at(recipe.image_size)
     frozen_in = choose_precision(recipe.precision, device)
-    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
+    estimates = recipe.batchnorm == "learn" and bool(batchnorms(everything.awake))
+    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder, estimates)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
     return Setup(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backbones import catalogue
+from core.backbones.pretrained import own_misfit
 from core.data.scan import read_image_folder
 from core.errors import BadData, BadRecipe, Fault, explain
 from core.messages import Message
@@ -43,6 +44,8 @@ def _backbone_faults(given: Mapping[str, Any], wrong: set[str]) -> Iterator[Faul
     if given["weights"] == "pretrained" and backbone.weights is None:
         advice = Message('must be "random": there are no pretrained weights for {name}', name=backbone.name)
         yield Fault("weights", "pretrained", advice)
+    if "weights" not in wrong and (reason := own_misfit(backbone, given["weights"])):
+        yield Fault("weights", given["weights"], reason)
 
 
 def _image_size_faults(backbone: catalogue.Backbone, size: int) -> Iterator[Fault]:
@@ -57,7 +60,10 @@ def _image_size_faults(backbone: catalogue.Backbone, size: int) -> Iterator[Faul
 
 def _data_faults(path: str, folds: int) -> Iterator[Fault]:
     try:
-        if read_image_folder(Path(path)).val is not None and folds > 1:
+        folder = read_image_folder(Path(path))
+        if folds > 1 and folder.val is not None:
             yield Fault("folds", folds, Message("must be 1, because the pictures bring a val/ of their own"))
+        elif folds > (most := max(folder.counts())):
+            yield Fault("folds", folds, Message("must be at most {most}, the pictures of the largest class", most=most))
     except (BadData, OSError) as error:
         yield Fault("data", path, error.message if isinstance(error, BadData) else explain(error))

@@ -116,7 +116,8 @@ def _result(run: Run, history: RunHistory) -> dict[str, object]:
 def remarks(pairs: RunHistories) -> list[Message]:
     """What to keep in mind when these runs are held against each other: the pictures, their number, chance."""
     scores = {run.id: run.val for run, _ in pairs if run.val}
-    spreads = {run.id: run.spread or Spread((run.val,)) for run, _ in pairs if run.spread or run.val}
+    spreads = {run.id: Spread((run.val,)) for run, _ in pairs if run.val}
+    spreads |= {run.id: run.spread for run, _ in pairs if run.spread}
     if len(spreads) < 2:
         return []
     if not on_same_pictures([(run, history) for run, history in pairs if run.id in spreads]):

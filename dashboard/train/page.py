@@ -8,8 +8,10 @@ from typing import Any
 import streamlit as st
 
 from core.errors import BadData, BadRecipe, Fault, UnknownRun
+from core.jobs.job import provenance
 from core.jobs.process import ensure_training
 from core.jobs.recover import ensure_progress
+from core.presets import nearest
 from core.recipe import Recipe
 from core.training.validate import check
 from dashboard import draft, picture_choice
@@ -32,8 +34,9 @@ def main() -> None:
         recipe_form.backbone_controls()
         recipe_form.optimizer_controls()
         recipe_form.schedule_controls()
-        if drawn:
-            recipe_form.propose_class_weights(drawn)
+        with st.container():
+            if drawn:
+                recipe_form.propose_class_weights(drawn)
         recipe_form.more_settings()
     folder = picture_choice.show_pictures()
     classes = len(folder.classes) if folder else 0
@@ -51,7 +54,7 @@ def main() -> None:
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
-        shown = store().runs.queue(recipe)
+        shown = store().runs.queue(recipe, provenance(recipe, nearest(recipe)))
         ensure_progress(store())
         remember(shown)
     if shown is None and faults:

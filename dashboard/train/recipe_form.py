@@ -44,10 +44,10 @@ def backbone_controls() -> None:
 
 def _figures(backbone: Backbone) -> None:
     weights = backbone.weights
-    state = STATES[pretrained.weights_state(backbone)]
-    if weights and pretrained.weights_state(backbone) == "download":
-        state += f" ({byte_size(weights.size)})"
     is_pretrained = current()["weights"] == "pretrained"
+    state = STATES[pretrained.weights_state(backbone)] if is_pretrained else "pretrained weights are not used"
+    if weights and state == STATES["download"]:
+        state += f" ({byte_size(weights.size)})"
     accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights and is_pretrained else ""
     if accuracy and state == STATES["bundled"]:
         accuracy += " with torchvision's weights"
@@ -70,22 +70,28 @@ def _take_backbone() -> None:
 
 def optimizer_controls() -> None:
     """The optimizer, its settings, and the penalties."""
-    _row_of(OPTIMIZER)
+    with st.container():
+        _row_of(OPTIMIZER)
     _side_by_side("penalties.l1", "penalties.l2")
 
 
 def schedule_controls() -> None:
-    """How long it goes on, how the rate changes, how pictures are varied, and what computes."""
+    """How long it goes on, how the rate changes, how pictures are varied, and what computes.
+
+    Widgets that come and go are in containers: the place of an open part below them would change, and close it.
+    """
     _side_by_side("epochs", "batch_size")
-    _row_of(SCHEDULE)
+    with st.container():
+        _row_of(SCHEDULE)
     left, right = st.columns(2)
     with left:
         setting_widget(SETTINGS["seed"])
     with right:
         setting_widget(SETTINGS["image_size"], placeholder=f"{current().chosen_backbone().preprocessing.crop}")
     setting_widget(SETTINGS["augment"])
-    if current()["augment"] != "none":
-        setting_widget(SETTINGS["views"])
+    with st.container():
+        if current()["augment"] != "none":
+            setting_widget(SETTINGS["views"])
     with st.expander("Machine"):
         setting_widget(SETTINGS["device"])
         setting_widget(SETTINGS["precision"])
@@ -149,7 +155,8 @@ def propose_class_weights(drawn: Split) -> None:
     most, least = max(counts.values()), min(counts.values())
     if most <= UNEVEN * least or current()["class_weights"] != "none":
         return
-    st.caption(f"The largest class has {most / least:.1f} times the training pictures of the smallest, and counts so.")
+    more = f"{most / least:.1f} times as many training pictures as the smallest"
+    st.caption(f"The largest class has {more}, and so counts for more.")
     st.button("Count classes equally", icon=":material/balance:", key="balance", on_click=_balance, width="stretch")
 
 

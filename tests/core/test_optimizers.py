@@ -23,6 +23,8 @@ def other_value(setting: Setting) -> Any:
     match setting.kind:
         case "number":
             return setting.default / 2
+        case "count":
+            return setting.default + 1
         case "pair":
             return [0.5, 0.75]
         case "switch":

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from core.data.split import Draw
 from core.optimizers import OPTIMIZER, OPTIMIZERS
-from core.recipe_settings import SETTINGS, parse
+from core.recipe_settings import SETTINGS, TABLES, parse
 from dashboard.draft import Draft, from_recipe
 from tests.core.test_optimizers import other_value
 
@@ -48,10 +49,48 @@ def test_each_optimizer_keeps_its_own_settings() -> None:
     assert (draft["optimizer.lr"], draft["optimizer.nesterov"]) == (0.5, True)
 
 
-@pytest.mark.parametrize("path", [path for path in SETTINGS if path not in ("trainable", "optimizer.name")])
+@pytest.mark.parametrize(("section", "name"), [(s, name) for s, table in TABLES.items() for name in table.rows])
+def test_each_row_of_a_table_keeps_its_own_settings(section: str, name: str) -> None:
+    table = TABLES[section]
+    path = next(iter(table.settings(name)))
+    draft = draft_of(**{section: {"name": name}})
+    draft[path] = 0.125
+    for row in (*table.rows, name):
+        draft[table.name.path] = row
+        assert draft.settings()[section]["name"] == row
+    assert draft[path] == 0.125
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"test_fraction": 0.125, "keep": "last", "patience": 3, "head_first": 2, "batchnorm": "keep"},
+        {"class_weights": "balanced", "label_smoothing": 0.1, "rates": {"late": 0.5, "early": 0}},
+        {"split_seed": 0, "init_seed": 7, "repeats": 5, "folds": 4, "fold": 3},
+        {"weights": "run:12", "schedule": {"name": "step", "every": 2, "gamma": 0.5, "warm_up": 1.5}},
+    ],
+)
+def test_what_else_a_recipe_has_comes_back_too(settings: dict[str, Any]) -> None:
+    recipe = parse({"data": DATA} | settings)
+    assert parse(from_recipe(recipe).settings()) == recipe
+
+
+def test_the_draft_knows_what_decides_the_split() -> None:
+    draft = draft_of(seed=3, test_fraction=0.125, folds=4)
+    assert draft.draw() == Draw(0.25, 3, 0.125, folds=4, fold=1)
+    draft["split_seed"], draft["fold"], draft["epochs"] = 9, 2, "wrong"
+    assert draft.draw() == Draw(0.25, 9, 0.125, folds=4, fold=2)
+
+
+NAMES = {table.name.path for table in TABLES.values()}
+
+
+@pytest.mark.parametrize("path", [path for path in SETTINGS if path not in {"trainable", *NAMES}])
 def test_every_setting_can_be_read_and_set_by_its_path(path: str) -> None:
-    name = next(name for name in OPTIMIZERS if path in OPTIMIZER.settings(name) or not path.startswith("optimizer."))
-    draft = draft_of(optimizer={"name": name})
+    draft = draft_of()
+    for section, table in TABLES.items():
+        if path.startswith(f"{section}."):
+            draft[table.name.path] = next(name for name in table.rows if path in table.settings(name))
     expected = DATA if path == "data" else SETTINGS[path].default
     assert draft[path] == (list(expected) if isinstance(expected, tuple) else expected)
     draft[path] = "wrong"  # What is wrong stays in the draft until somebody mends it.

@@ -54,7 +54,7 @@ def test_what_was_kept_tested_and_moved(store: Store) -> None:
     store.runs.append(run, [STARTED, kept, later])
     head = "How far the blocks moved, as a share of their size: head 0.5 · 25.0 % of the head's weights are exactly 0"
     assert results_in_words(store.runs.get(run), run_history.read_history(store, run)) == [head]
-    store.runs.append(run, [events.Tested(1, METRICS, ((0, 0, 3), (1, 0, 1)))])
+    store.runs.append(run, [events.KeptTested(1, METRICS, ((0, 0, 3), (1, 0, 1)))])
     tested, moved = results_in_words(store.runs.get(run), run_history.read_history(store, run))
     assert (tested, moved) == ("Test, looked at once: 75.0 % (3 of 4, 95 % interval 30 % to 95 %) (epoch 1)", head)
 

@@ -55,7 +55,7 @@ def test_the_csv_has_counts_intervals_and_the_test_and_the_table_no_test(store: 
     val, test = ((0, 0, 3), (1, 0, 1)), ((0, 0, 1), (1, 1, 1))
     run = store.runs.queue(parse({"data": "photos"}), Provenance("fine_tuning", ("epochs", "optimizer.lr")))
     ended = EpochEnded(1, measured, measured, 1.0, 1.0, val, zeros=0.25, kept=True)
-    store.runs.append(run, [ended, events.Tested(1, measured, test)])
+    store.runs.append(run, [ended, events.KeptTested(1, measured, test)])
     runs = [store.runs.get(run), store.runs.get(store.runs.queue(parse({"data": "photos"})))]
     table = pd.read_csv(io.BytesIO(to_csv(runs)))
     row, empty = table.iloc[0], table.iloc[1]

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core import events
-from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded, Tested
+from core.events import Checkpointing, EpochEnded, Event, KeptTested, Progress, RunStarted, StepEnded
 from core.figures import Score, balanced_accuracy, counted, score
 from core.jobs.job import STEP_COLUMNS, FinalTest
 from core.jobs.store.tables import events as _events
@@ -40,7 +40,7 @@ def write_events(connection: sa.Connection, run: int, happened: Sequence[Event])
         match event:
             case EpochEnded(kept=True):
                 connection.execute(_note_kept(run, event, score(event.confusion)))
-            case Tested():
+            case KeptTested():
                 connection.execute(_note_test(connection, run, event))
 
 
@@ -79,9 +79,9 @@ def _note_kept(run: int, ended: EpochEnded | None, val: Score | None = None) -> 
     )
 
 
-def _note_test(connection: sa.Connection, run: int, tested: Tested) -> sa.Update:
+def _note_test(connection: sa.Connection, run: int, tested: KeptTested) -> sa.Update:
     """Keep the newest test, and how many there have been."""
-    told = sa.select(sa.func.count()).where(_events.c.run == run, _events.c.name == events.name(Tested))
+    told = sa.select(sa.func.count()).where(_events.c.run == run, _events.c.name == events.name(KeptTested))
     looks, right = connection.execute(told).scalar_one(), score(tested.confusion)
     test = right and FinalTest(right, balanced_accuracy(tested.confusion), tested.epoch, looks)
     return sa.update(_runs).where(_runs.c.id == run).values(test=test and asdict(test))

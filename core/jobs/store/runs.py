@@ -284,7 +284,8 @@ def _add(
 def _prolong(connection: sa.Connection, run: Run, epochs: int, values: dict[str, Any]) -> None:
     """Give a run so many epochs in all, and its job these values, unless it is in another state by now."""
     recipe = parse(to_settings(run.recipe) | {"epochs": epochs})
-    this = sa.update(_jobs).where(_jobs.c.id == run.job.id, sa.or_(_jobs.c.status == run.status, run.is_family))
+    as_known = sa.true() if run.is_family else _jobs.c.status == run.status
+    this = sa.update(_jobs).where(_jobs.c.id == run.job.id, as_known)
     connection.execute(this.values(arguments=to_settings(recipe), **values))
     if run.preset and epochs != run.recipe.epochs:
         changed = Provenance(run.preset.name, tuple(dict.fromkeys((*run.preset.changed, "epochs"))))

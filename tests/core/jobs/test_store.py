@@ -163,13 +163,13 @@ def test_the_kept_epoch_is_the_last_that_says_so(store: Store) -> None:
 def test_a_test_is_kept_with_how_often_there_was_one(store: Store) -> None:
     run = store.runs.queue(RECIPE)
     assert store.runs.get(run).test is None
-    first = events.Tested(2, metrics(), HALF_RIGHT)
+    first = events.KeptTested(2, metrics(), HALF_RIGHT)
     store.runs.append(run, [STARTED, epoch_ended(2)])
     for _ in range(2):  # The answer of the database may be lost after the writing.
         store.runs.append(run, [first])
     assert store.runs.get(run).test == FinalTest(Score(4, 6), (1 + 1 / 3) / 2, epoch=2, looks=1)
     store.runs.append(
-        run, [replace(STARTED, epochs_done=2), epoch_ended(3), events.Tested(3, metrics(), ((0, 0, 5), (1, 0, 1)))]
+        run, [replace(STARTED, epochs_done=2), epoch_ended(3), events.KeptTested(3, metrics(), ((0, 0, 5), (1, 0, 1)))]
     )
     assert store.runs.get(run).test == FinalTest(Score(5, 6), 0.5, epoch=3, looks=2)
 

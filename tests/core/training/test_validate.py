@@ -76,3 +76,9 @@ def test_folds_need_pictures_that_are_not_split_yet(make_folder: MakeFolder) -> 
     assert faults_of({"data": str(root), "folds": 2}).keys() == {"folds"}
     assert check({"data": str(root), "folds": 1, "test_fraction": 0.25}).folds == 1
     assert faults_of({"data": str(root), "folds": "two"}).keys() == {"folds"}
+
+
+def test_every_fold_has_pictures_to_validate(make_folder: MakeFolder) -> None:
+    root = str(make_folder(a=6, b=3))
+    assert check({"data": root, "folds": 6}).folds == 6
+    assert "at most 6" in str(faults_of({"data": root, "folds": 7})["folds"].advice)

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.backbones.pretrained import own_file, own_run
 from core.errors import BadData, BadRecipe, Fault, UnknownRun
 from core.jobs.job import provenance
 from core.jobs.process import ensure_training
@@ -93,11 +94,16 @@ def remember(run: int) -> None:
 @st.cache_data(ttl=5, show_spinner=False)
 def checked(settings: dict[str, Any]) -> tuple[Recipe | None, tuple[Fault, ...]]:
     """The recipe, or its faults, as of the last few seconds."""
+    weights = settings["weights"]
+    places = {"data": Path(settings["data"]), "weights": None if own_run(weights) else own_file(weights)}
+    for field, path in places.items():
+        try:
+            if path is not None:
+                require_allowed(path)
+        except BadData as error:
+            return None, (Fault(field, settings[field], error.message),)
     try:
-        require_allowed(Path(settings["data"]))
         return check(settings), ()
-    except BadData as error:
-        return None, (Fault("data", settings["data"], error.message),)
     except BadRecipe as error:
         return None, error.faults
 

@@ -350,3 +350,16 @@ def test_a_family_has_a_place_in_the_queue_and_moves_as_one(open_page: OpenPage,
     test.button(key=f"arrow_upward-{family}").click().run()
     assert not test.exception
     assert store.runs.waiting() == [family + 1, family + 2, first]
+
+
+def test_a_file_of_weights_outside_the_allowed_folders_is_not_even_looked_for(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THAW_DATA_ROOTS", str(tmp_path / "allowed"))
+    (tmp_path / "there.pth").write_bytes(b"weights")
+    test = open_page()
+    for name in ("there.pth", "nowhere.pth"):
+        test.session_state["draft"]["weights"] = str(tmp_path / name)
+        test.run()
+        assert test.button(key="train").disabled
+        assert "is outside the folders that this page may use" in text_of(test), name

@@ -31,7 +31,7 @@ WEIGHTS = Path("core/backbones/weights/squeezenet1_1.safetensors")
 
 _QUEUE = """
 import json, sys
-from core.recipe_settings import parse
+from core.recipe import parse
 from core.runs import home
 from core.runs.store import Store
 print(Store(home.database_url()).queue(parse(json.loads(sys.argv[1]))))

@@ -51,14 +51,20 @@ class Checkpointer:
         self._state = state
         self._weights_file = weights_file
         self._resume_file = resume_file
-        self.kept = Snapshot(setup.model)
+        self._kept = Snapshot(setup.model)
         self._unwritten: int | None = None
         self._written_at = time.monotonic()
 
     def mark_kept(self, epoch: int) -> None:
         """Take the weights as they are now, after `epoch`, as those to keep. The next `write` puts them on the disk."""
-        self.kept.take()
+        self._kept.take()
         self._unwritten = epoch
+
+    def restore_kept(self) -> None:
+        """Put the weights to keep into the model, from the disk: a run that went on may not have them in memory."""
+        kept = load_model(self._weights_file).state
+        for name, tensor in self._setup.changing.items():
+            tensor.detach().copy_(kept[name])
 
     def write_after(self, seconds: float) -> Iterator[Checkpointing | ArtifactSaved]:
         """Write everything, unless that was done less than `seconds` ago."""
@@ -80,7 +86,7 @@ class Checkpointer:
             return
         epoch, self._unwritten = self._unwritten, None
         about = (self._setup.recipe, self._setup.classes, self._setup.preprocessing)
-        kept = KeptModel(*about, epoch=epoch, state=self.kept.state(), numbers=self._setup.numbers)
+        kept = KeptModel(*about, epoch=epoch, state=self._kept.state(), numbers=self._setup.numbers)
         save_model(kept, self._weights_file)
         yield ArtifactSaved(str(self._weights_file), epoch)
 

@@ -220,7 +220,7 @@ def evaluation_pass(setup: Setup, examples: Sequence[Example], stage: Message) -
 
 def test(setup: Setup, epoch: int, checkpointer: Checkpointer) -> Generator[Event, None, None]:
     """Try the kept weights, those after `epoch`, on the test images: once, at the end; nothing is chosen by it."""
-    checkpointer.kept.restore()
+    checkpointer.restore_kept()
     tally = yield from evaluation_pass(setup, setup.split.test, TESTING)
     yield KeptTested(epoch, tally.mean(), tally.answers)
 

@@ -13,6 +13,7 @@ from core.events import (
     Checkpointing,
     EpochEnded,
     Event,
+    KeptTested,
     Notice,
     Progress,
     RunFinished,
@@ -86,6 +87,10 @@ def epochs(said: list[Event]) -> list[tuple[Any, ...]]:
     ]
 
 
+def tested(said: list[Event]) -> list[KeptTested]:
+    return [event for event in said if isinstance(event, KeptTested)]
+
+
 WAYS = [
     pytest.param({"optimizer": {"name": "sgd"}, "precision": "fp32"}, True, id="sgd-fp32-features"),
     pytest.param({"optimizer": {"name": "adam"}, "precision": "bf16"}, True, id="adam-bf16-features"),
@@ -130,6 +135,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
 
     assert losses(said) == losses(expected)
     assert epochs(said) == epochs(expected)
+    assert tested(said) == tested(expected)
     assert isinstance(last[-1], RunFinished)
     assert parts.state().keys() == whole.state().keys()
     assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
@@ -144,6 +150,17 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
     expected, said = whole.go(long), [*parts.go(short), *parts.go(long)]
     assert losses(said) == losses(expected)
     assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+
+
+def test_the_test_after_a_pause_is_of_the_kept_weights(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """With so high a rate the first epochs are the best ones: the weights in memory are others when the run goes on."""
+    settings = {"trainable": "all", "optimizer": {"name": "sgd", "lr": 0.3}, "test_fraction": 0.25, "epochs": 4}
+    recipe = small_recipe(make_folder(a=10, b=10), **settings)
+    whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
+    expected = whole.go(recipe)
+    said = [*parts.go(recipe, end_of_epoch(3)), *parts.go(recipe)]
+    assert tested(said) == tested(expected)
+    assert tested(said)[0].epoch < 3
 
 
 def test_more_epochs_say_what_they_do_to_the_schedule(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ from core.training.optimizer import set_rates, shrink
 from core.training.setup import Setup, prepare, started
 from core.training.state import Snapshot, TrainingState, deciding_loss
 
+AT_LEAST = 16
+"""Pictures in a batch that statistics are measured over. Of fewer they are noisy, and without gradients 16 take less
+memory than a training step of 4."""
 VALIDATING = Message("Validating")
 SETTLING = Message("Measuring BatchNorm's statistics")
 TESTING = Message("Testing the kept weights")
@@ -193,7 +196,8 @@ def settle_statistics(setup: Setup, epoch: int) -> Iterator[Progress]:
         return
     switch(layers, training=True)
     # Shuffled, because a batch of one class has statistics of its own.
-    chosen = training_batches(setup, epoch)
+    order = shuffled(len(setup.split.train), setup.recipe.seeds.order, epoch)
+    chosen = cut_into_batches(order, max(setup.batch_size, AT_LEAST))
     batches = setup.inputs.plain(setup.split.train, chosen)
     for done in estimate(layers, (partial(answers_to, setup, inputs) for inputs, _ in batches)):
         yield Progress(SETTLING, done, len(chosen))

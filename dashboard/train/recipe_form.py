@@ -118,7 +118,7 @@ PLACED = (
 """Settings whose widgets have a place of their own on the page."""
 HEADINGS = {
     "test_fraction": "Pictures",
-    "keep": "Training",
+    "keep": "How it learns",
     "split_seed": "Seeds",
     "repeats": "Several runs",
     "rates.head": "Rates",

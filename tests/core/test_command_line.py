@@ -37,7 +37,7 @@ def test_train_then_list_then_predict(recipe: str, make_folder: MakeFolder) -> N
     events = [json.loads(line) for line in trained.stdout.splitlines()]
     epochs = [event for event in events if event["event"] == "epoch_ended"]
     assert [event["epoch"] for event in epochs] == [1, 2, 3]
-    terms = {"loss", "cross_entropy", "l1", "l2", "accuracy"}
+    terms = {"loss", "cross_entropy", "l1", "l2", "accuracy", "balanced_accuracy"}
     assert epochs[0]["train"].keys() == epochs[0]["val"].keys() == terms
     assert epochs[0]["seconds"] > 0
     assert next(event for event in events if event["event"] == "step_ended")["lr"] == 0.002

@@ -6,7 +6,8 @@ from core.jobs.store import Store
 from core.recipe_settings import parse
 from dashboard import run_history
 from dashboard.run_history import RunHistory
-from dashboard.train.run_view import in_words, pace, results_in_words
+from dashboard.train.run_view import family_line, in_words, pace, results_in_words
+from tests.core.jobs.by_number import end
 
 STARTED = RunStarted(("a", "b"), 8, 2, 10, 20, epochs=5, steps_per_epoch=4, device="cpu", precision="fp32")
 METRICS = Metrics(1.0, 1.0, 0.0, 0.0, 0.5)
@@ -61,3 +62,14 @@ def test_what_was_kept_tested_and_moved(store: Store) -> None:
 def test_a_run_of_before_has_nothing_more_to_say(store: Store) -> None:
     run = store.runs.get(store.runs.queue(parse({"data": "photos"})))
     assert results_in_words(run, RunHistory(started=STARTED, epochs=EPOCHS)) == []
+
+
+def test_a_family_says_how_many_of_its_runs_have_ended_and_what_they_came_to(store: Store) -> None:
+    family = store.runs.queue(parse({"data": "photos", "repeats": 3}))
+    assert family_line(store.runs.get(family)) == "**Training** · 0 of 3 runs have ended"
+    for child, right in ((family + 1, 3), (family + 2, 1)):
+        counts = ((0, 0, right), (0, 1, 4 - right))
+        store.runs.append(child, [STARTED, EpochEnded(1, METRICS, METRICS, 1.0, 1.0, counts, kept=True)])
+        end(store, child, "finished", seconds=4.0)
+    mean = "validation **mean 50.0 %, 25 to 75 % of 2 runs (3 of 4, 1 of 4)**"
+    assert family_line(store.runs.get(family)) == f"**Training** · 2 of 3 runs have ended · {mean} · 8 s"

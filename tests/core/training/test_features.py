@@ -80,6 +80,7 @@ def test_the_same_numbers_as_without(
         "optimizer": {"name": "sgd", "lr": 1e-3},
         "penalties": {"l2": 1e-4},
         "precision": "fp32",
+        "batchnorm": "lagging",  # Statistics that are measured at the end carry DenseNet's rounding, tenfold.
     }
     recipe = small_recipe(make_folder(a=5, b=5), backbone=name, trainable=trainable, image_size=size, **settings)
     uncached = run(recipe, cached=False)

@@ -68,6 +68,12 @@ class Runs:
         return dict(checkpoint.load_model(self.weights).state)
 
 
+def assert_same_weights(one: Runs, other: Runs) -> None:
+    kept, expected = one.state(), other.state()
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in expected.items())
+
+
 def losses(said: list[Event]) -> list[tuple[int, float]]:
     return [(event.step, event.metrics.loss) for event in said if isinstance(event, StepEnded)]
 
@@ -110,8 +116,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
     assert losses(said) == losses(expected)
     assert epochs(said) == epochs(expected)
     assert isinstance(last[-1], RunFinished)
-    assert parts.state().keys() == whole.state().keys()
-    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+    assert_same_weights(parts, whole)
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
@@ -122,7 +127,7 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
     whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
     expected, said = whole.go(long), [*parts.go(short), *parts.go(long)]
     assert losses(said) == losses(expected)
-    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+    assert_same_weights(parts, whole)
 
 
 def test_a_run_that_goes_on_says_how_much_is_done(make_folder: MakeFolder, tmp_path: Path) -> None:

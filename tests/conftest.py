@@ -13,7 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import parse
 
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
@@ -56,8 +57,6 @@ SLOW = (
     "tests/dashboard/test_cost_hint.py::test_as_many_features",
 )
 """Beginnings of the names of tests that take more than a few seconds: `-m "not slow"` leaves them out."""
-QUICK = ("tests/core/training/test_resume.py::test_an_interrupted_run_ends_like_one_that_was_not[sgd-fp32-features]",)
-"""Those of them that stay in: one case stands for a table."""
 
 MakeFolder = Callable[..., Path]
 Result = TypeVar("Result")
@@ -99,7 +98,7 @@ def calls_of(work: Callable[[], object]) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what the table of slow tests names."""
     for item in items:
-        if item.nodeid.startswith(SLOW) and item.nodeid not in QUICK:
+        if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
 
 

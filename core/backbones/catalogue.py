@@ -218,6 +218,20 @@ def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
+def block_of(backbone: Backbone, parameter: str) -> str:
+    """The name of the block that a parameter lies in, by its path ("layer4.1.conv2.weight")."""
+    owners = (parameter, parameter.rpartition(".")[0])
+    return next(block.name for block in backbone.blocks if any(layer.path in owners for layer in block.layers))
+
+
+def rate_group(backbone: Backbone, block: str) -> Literal["head", "late", "early"]:
+    """Which of the recipe's learning rates a block has: of those before the head, the later half is "late"."""
+    body = [one.name for one in backbone.blocks[:-1]]
+    if block not in body:
+        return "head"
+    return "late" if body.index(block) >= len(body) // 2 else "early"
+
+
 def parameter_counts(backbone: Backbone, layers: frozenset[str], classes: int) -> tuple[int, int]:
     """How many parameters are trainable and how many frozen, with a head for `classes` classes."""
     counts = {layer.path: layer.parameters for layer in backbone.layers}

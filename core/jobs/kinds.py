@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core import files, home
 from core.data import datasets
 from core.data.scan import scan
+from core.data.split import Draw
 from core.errors import BadRecipe, Fault
 from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
@@ -28,7 +29,8 @@ from core.jobs.job import Job, Lane
 from core.jobs.store import Store
 from core.jobs.store.runs import TRAIN
 from core.messages import Message
-from core.recipe import Recipe, parse, to_settings, to_toml
+from core.recipe import Recipe
+from core.recipe_settings import parse, to_settings, to_toml
 from core.training.validate import check
 
 Result = dict[str, Any]
@@ -110,6 +112,9 @@ class InspectArguments(Arguments):
     data: Path
     val_fraction: float
     seed: int
+    test_fraction: float = 0.0
+    folds: int = 1
+    fold: int = 1
 
 
 class PreviewArguments(Arguments):
@@ -159,7 +164,8 @@ def _inspect(given: InspectArguments, _desk: Desk) -> Work:
     from core.data.picture_info import memo_file
     from core.data.quality import inspect
 
-    seen = yield from inspect(given.data, memo_file(given.data), given.val_fraction, given.seed)
+    draw = Draw(**given.model_dump(exclude={"data"}))
+    seen = yield from inspect(given.data, memo_file(given.data), draw)
     issues = [
         {
             "text": issue.text.to_json(),

@@ -48,7 +48,7 @@ def show_import_menu() -> None:
 
 def _archive() -> None:
     uploaded = st.file_uploader(
-        "A zip or tar of class folders", key=_fresh("archive"), help="With or without train/ and val/ in it."
+        "A zip or tar of class folders", key=_fresh("archive"), help="With or without train/, val/ and test/ in it."
     )
     if uploaded is not None:
         folder = home.uploads_folder() / secrets.token_hex(8)

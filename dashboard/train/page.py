@@ -7,9 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from core.backbones.pretrained import own_file, own_run
 from core.errors import BadData, BadRecipe, Fault, UnknownRun
+from core.jobs.job import provenance
 from core.jobs.process import ensure_training
 from core.jobs.recover import ensure_progress
+from core.presets import nearest
 from core.recipe import Recipe
 from core.training.validate import check
 from dashboard import draft, picture_choice
@@ -28,10 +31,14 @@ def main() -> None:
     is_new = draft.is_new()
     shown = opened_run()
     with st.sidebar:
-        picture_choice.choose_pictures()
+        drawn = picture_choice.choose_pictures()
         recipe_form.backbone_controls()
         recipe_form.optimizer_controls()
         recipe_form.schedule_controls()
+        with st.container():
+            if drawn:
+                recipe_form.propose_class_weights(drawn)
+        recipe_form.more_settings()
     folder = picture_choice.show_pictures()
     classes = len(folder.classes) if folder else 0
     network.show_network(classes)
@@ -43,12 +50,12 @@ def main() -> None:
     with counts:
         if folder:
             network.show_counts(classes)
-        if recipe and folder:
-            st.caption(cost_hint(recipe, pictures=sum(folder.counts())))
+        if recipe and drawn:
+            st.caption(cost_hint(recipe, pictures=len(drawn.train) + len(drawn.val)))
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
-        shown = store().runs.queue(recipe)
+        shown = store().runs.queue(recipe, provenance(recipe, nearest(recipe)))
         ensure_progress(store())
         remember(shown)
     if shown is None and faults:
@@ -87,11 +94,16 @@ def remember(run: int) -> None:
 @st.cache_data(ttl=5, show_spinner=False)
 def checked(settings: dict[str, Any]) -> tuple[Recipe | None, tuple[Fault, ...]]:
     """The recipe, or its faults, as of the last few seconds."""
+    weights = settings["weights"]
+    places = {"data": Path(settings["data"]), "weights": None if own_run(weights) else own_file(weights)}
+    for field, path in places.items():
+        try:
+            if path is not None:
+                require_allowed(path)
+        except BadData as error:
+            return None, (Fault(field, settings[field], error.message),)
     try:
-        require_allowed(Path(settings["data"]))
         return check(settings), ()
-    except BadData as error:
-        return None, (Fault("data", settings["data"], error.message),)
     except BadRecipe as error:
         return None, error.faults
 

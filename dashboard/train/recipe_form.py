@@ -1,12 +1,18 @@
 """The settings of the next run, and what it will cost."""
 
+from collections import Counter
+
 import streamlit as st
 
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
+from core.data.split import Split
 from core.messages import percent
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import SETTINGS, Recipe
+from core.optimizers import OPTIMIZER
+from core.recipe import Recipe
+from core.recipe_fields import TableOf
+from core.recipe_settings import SETTINGS, TABLES
+from core.schedules import SCHEDULE
 from core.settings import settings
 from dashboard.draft import current
 from dashboard.setting_widget import setting_widget
@@ -38,10 +44,10 @@ def backbone_controls() -> None:
 
 def _figures(backbone: Backbone) -> None:
     weights = backbone.weights
-    state = STATES[pretrained.weights_state(backbone)]
-    if weights and pretrained.weights_state(backbone) == "download":
-        state += f" ({byte_size(weights.size)})"
     is_pretrained = current()["weights"] == "pretrained"
+    state = STATES[pretrained.weights_state(backbone)] if is_pretrained else "pretrained weights are not used"
+    if weights and state == STATES["download"]:
+        state += f" ({byte_size(weights.size)})"
     accuracy = f" · {weights.accuracy:.1f} % on ImageNet" if weights and is_pretrained else ""
     if accuracy and state == STATES["bundled"]:
         accuracy += " with torchvision's weights"
@@ -64,33 +70,98 @@ def _take_backbone() -> None:
 
 def optimizer_controls() -> None:
     """The optimizer, its settings, and the penalties."""
-    setting_widget(SETTINGS["optimizer.name"])
-    name = current()["optimizer.name"]
-    settings = optimizer_settings(name).values()
-    for setting in settings:
-        if not setting.about.advanced:
-            setting_widget(setting)
-    if advanced := [setting for setting in settings if setting.about.advanced]:
-        with st.expander(f"More of {OPTIMIZERS[name].label}"):
-            for setting in advanced:
-                setting_widget(setting)
+    with st.container():
+        _row_of(OPTIMIZER)
     _side_by_side("penalties.l1", "penalties.l2")
 
 
 def schedule_controls() -> None:
-    """How long it goes on, how pictures are varied, and what computes."""
+    """How long it goes on, how the rate changes, how pictures are varied, and what computes.
+
+    Widgets that come and go are in containers: the place of an open part below them would change, and close it.
+    """
     _side_by_side("epochs", "batch_size")
+    with st.container():
+        _row_of(SCHEDULE)
     left, right = st.columns(2)
     with left:
         setting_widget(SETTINGS["seed"])
     with right:
         setting_widget(SETTINGS["image_size"], placeholder=f"{current().chosen_backbone().preprocessing.crop}")
     setting_widget(SETTINGS["augment"])
-    if current()["augment"] != "none":
-        setting_widget(SETTINGS["views"])
+    with st.container():
+        if current()["augment"] != "none":
+            setting_widget(SETTINGS["views"])
     with st.expander("Machine"):
         setting_widget(SETTINGS["device"])
         setting_widget(SETTINGS["precision"])
+
+
+def _row_of(table: TableOf) -> None:
+    """The rows of a table by name, and the settings of the chosen one; advanced ones in a closed part."""
+    setting_widget(table.name)
+    row = current()[table.name.path]
+    settings = table.settings(row).values()
+    for setting in settings:
+        if not setting.about.advanced:
+            setting_widget(setting)
+    if advanced := [setting for setting in settings if setting.about.advanced]:
+        with st.expander(f"More of {table.rows[row].label}"):
+            for setting in advanced:
+                setting_widget(setting)
+
+
+PLACED = (
+    *("val_fraction", "weights", "epochs", "batch_size", "seed", "image_size", "augment", "views"),
+    *("device", "precision", "penalties.l1", "penalties.l2"),
+)
+"""Settings whose widgets have a place of their own on the page."""
+HEADINGS = {
+    "test_fraction": "Pictures",
+    "keep": "How it learns",
+    "split_seed": "Seeds",
+    "repeats": "Several runs",
+    "rates.head": "Rates",
+}
+"""What is written above a setting among all others, and stands for those after it."""
+
+
+def more_settings() -> None:
+    """All other settings, in a closed part; below it, what was changed there."""
+    others = [one for one in SETTINGS.values() if one.kind != "text" and not _has_place(one.path)]
+    with st.expander("More settings"):
+        for setting in others:
+            if setting.path in HEADINGS:
+                st.markdown(f"**{HEADINGS[setting.path]}**")
+            setting_widget(setting)
+    changed = [one.title for one in others if current()[one.path] != one.default]
+    if changed:
+        st.caption(f"Changed in more settings: {', '.join(changed)}")
+
+
+def _has_place(path: str) -> bool:
+    if path == "fold" and current()["folds"] == 1 and current()["fold"] is None:
+        return True  # It would mean nothing, and so has no widget.
+    return path in PLACED or path.split(".")[0] in TABLES
+
+
+UNEVEN = 1.5
+"""Times as many training pictures in the largest class as in the smallest one, from which weights are proposed."""
+
+
+def propose_class_weights(drawn: Split) -> None:
+    """A sentence about classes that differ in size, and a button; nothing where they do not, or are weighted."""
+    counts = Counter(example.label for example in drawn.train)
+    most, least = max(counts.values()), min(counts.values())
+    if most <= UNEVEN * least or current()["class_weights"] != "none":
+        return
+    more = f"{most / least:.1f} times as many training pictures as the smallest"
+    st.caption(f"The largest class has {more}, and so counts for more.")
+    st.button("Count classes equally", icon=":material/balance:", key="balance", on_click=_balance, width="stretch")
+
+
+def _balance() -> None:
+    current()["class_weights"] = "balanced"
 
 
 def _side_by_side(*paths: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.events import FeaturesReady
-from core.recipe import parse
+from core.recipe_settings import parse
 from core.training.loop import train
 from dashboard.train.recipe_form import cost_hint
 from tests.conftest import MakeFolder, small_recipe

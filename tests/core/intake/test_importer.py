@@ -4,7 +4,6 @@ import json
 import secrets
 import subprocess
 import sys
-import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,7 +17,6 @@ from core.errors import BadData
 from core.intake import importer
 from core.intake.archive import Incoming, Member
 from core.intake.importer import STAGING, clear_staging, create_dataset, extend_dataset
-from core.messages import Message
 from tests.conftest import MakeFolder, result_of
 from tests.core.intake.bad_archives import GOOD, picture, zipped
 
@@ -156,30 +154,6 @@ def test_pictures_are_added_to_classes_old_and_new(data: datasets.DataSet) -> No
     assert read_image_folder(data.folder).counts() == (3, 2, 1)
 
 
-@pytest.mark.parametrize("keep_record", [True, False])
-def test_a_data_set_that_is_deleted_amid_an_addition(data: datasets.DataSet, keep_record: bool) -> None:
-    """`keep_record` is how it is deleted while runs name it."""
-
-    deleted = threading.Event()
-
-    def arriving() -> Iterator[Incoming]:
-        yield datasets.Skipped("notes.txt", Message("it is no picture"))
-        assert deleted.wait(60)
-        yield from incoming("a/8.png", "a/9.png")
-
-    job = extend_dataset(data, arriving(), TOKEN)
-    next(job)
-    datasets.delete_dataset(data, keep_record)
-    deleted.set()
-    sentence = r"The data set .* was deleted while pictures were added to it"
-    with pytest.raises(BadData, match=sentence):
-        result_of(job)
-    with pytest.raises(BadData, match=sentence):
-        result_of(extend_dataset(data, incoming("a/8.png"), TOKEN))
-    assert not list(data.folder.parent.rglob("*.png"))
-    assert data.folder.exists() == keep_record
-
-
 def test_changes_touch_no_picture(data: datasets.DataSet) -> None:
     before = everything_in(data.folder / datasets.PICTURES)
     first, second = files(data, "a")
@@ -214,6 +188,14 @@ def test_a_split_of_its_own_can_be_drawn_anew(shelf: Path) -> None:
     folder = read_image_folder(data.folder)
     assert folder.val is None
     assert folder.counts() == (4, 4)
+
+
+def test_a_test_of_its_own_stays_one_when_validation_is_drawn_anew(shelf: Path) -> None:
+    names = [f"{part}/{label}/{n}.png" for part in ("train", "val", "test") for label in "ab" for n in range(2)]
+    data = result_of(create_dataset(shelf, "mine", "", incoming(*names), secrets.token_hex(8)))
+    datasets.set_draw_split(data.folder, True)
+    folder = read_image_folder(data.folder)
+    assert (folder.val, len(folder.train), len(folder.test or ())) == (None, 8, 4)
 
 
 def test_what_runs_refer_to_is_kept_as_a_record(data: datasets.DataSet, shelf: Path) -> None:

@@ -20,6 +20,8 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
+from core.training.checkpoint import OLD_SETTINGS
+
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(__file__).with_name("old_home")
 HOME_ARCHIVE, CORE_ARCHIVE, EXPECTED = FOLDER / "old_home.tar.xz", FOLDER / "old_core.tar.xz", FOLDER / "expected.json"
@@ -135,8 +137,12 @@ def start_old_worker(thaw_home: Path, scratch: Path, **environment: str) -> subp
 
 
 def queue_with_old_code(thaw_home: Path, scratch: Path, recipe_settings: Mapping[str, Any]) -> int:
-    """Queue a run as the old page does; returns its number. Paths in `sample_data/` may be relative."""
-    return int(_in_old_code(thaw_home, scratch, _QUEUE, json.dumps(recipe_settings)))
+    """Queue a run as the old page does; returns its number. Paths in `sample_data/` may be relative.
+
+    The old code knows recipes of version 1 only.
+    """
+    known = {name: value for name, value in recipe_settings.items() if name in OLD_SETTINGS} | {"version": 1}
+    return int(_in_old_code(thaw_home, scratch, _QUEUE, json.dumps(known)))
 
 
 def resume_with_old_code(thaw_home: Path, scratch: Path, run: int) -> None:

@@ -10,10 +10,11 @@ import torch
 
 from core.errors import BadCheckpoint
 from core.events import (
-    METRICS,
     Checkpointing,
     EpochEnded,
     Event,
+    KeptTested,
+    Notice,
     Progress,
     RunFinished,
     RunStarted,
@@ -22,9 +23,11 @@ from core.events import (
     StopRequested,
 )
 from core.optimizers import OPTIMIZERS
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import parse
 from core.training import checkpoint
 from core.training.loop import train, training_batches
+from core.training.objective import means
 from core.training.setup import prepare
 from tests.conftest import MakeFolder, result_of, small_recipe
 from tests.core.jobs.old_homes import ROOT, digest_of_weights, finish_with_old_code, unpack_old_home
@@ -38,6 +41,10 @@ def nth_step(number: int) -> Moment:
 
 def end_of_epoch(number: int) -> Moment:
     return lambda event: isinstance(event, EpochEnded) and event.epoch == number
+
+
+def last_step(said: list[Event]) -> Moment:
+    return nth_step([event.step for event in said if isinstance(event, StepEnded)][-1])
 
 
 def validating(event: Event) -> bool:
@@ -68,18 +75,20 @@ class Runs:
         return dict(checkpoint.load_model(self.weights).state)
 
 
-def assert_same_weights(one: Runs, other: Runs) -> None:
-    kept, expected = one.state(), other.state()
-    assert kept.keys() == expected.keys()
-    assert all(torch.equal(kept[name], tensor) for name, tensor in expected.items())
-
-
 def losses(said: list[Event]) -> list[tuple[int, float]]:
     return [(event.step, event.metrics.loss) for event in said if isinstance(event, StepEnded)]
 
 
 def epochs(said: list[Event]) -> list[tuple[Any, ...]]:
-    return [(event.epoch, event.train, event.val) for event in said if isinstance(event, EpochEnded)]
+    return [
+        (event.epoch, event.train, event.val, event.confusion, event.moved, event.zeros, event.kept)
+        for event in said
+        if isinstance(event, EpochEnded)
+    ]
+
+
+def tested(said: list[Event]) -> list[KeptTested]:
+    return [event for event in said if isinstance(event, KeptTested)]
 
 
 WAYS = [
@@ -90,7 +99,18 @@ WAYS = [
     pytest.param({"augment": "standard", "views": 0, "penalties": {"l1": 1e-5}}, True, id="always-new-variations"),
     pytest.param({"augment": "standard", "views": 3}, True, id="kept-variations"),
     pytest.param({"augment": "flip", "views": 0, "optimizer": {"name": "sgd", "nesterov": True}}, False, id="flips"),
-    *(pytest.param({"optimizer": {"name": name}}, True, id=f"{name}-row") for name in OPTIMIZERS),
+    pytest.param({"schedule": {"name": "one_cycle"}, "rates": {"late": 0.1}}, True, id="one-cycle-and-rates"),
+    pytest.param({"schedule": {"name": "cosine", "warm_up": 1.5}, "head_first": 2}, True, id="warm-up-and-head-first"),
+    pytest.param({"batchnorm": "lagging", "class_weights": "balanced"}, True, id="lagging-and-class-weights"),
+    pytest.param({"weights": "pretrained", "batchnorm": "keep", "keep": "last"}, True, id="kept-statistics"),
+    pytest.param({"label_smoothing": 0.1, "init_seed": 3, "order_seed": 4}, True, id="smoothing-and-seeds"),
+    pytest.param({"penalties": {"l1": 1e-3}, "patience": 3, "test_fraction": 0.2}, True, id="zeros-patience-and-test"),
+    *(
+        pytest.param({"optimizer": {"name": name}}, True, id=f"{name}-row")
+        for name in OPTIMIZERS
+        if name != "lbfgs"  # It trains the head only.
+    ),
+    pytest.param({"optimizer": {"name": "lbfgs"}, "trainable": ["head"]}, True, id="lbfgs-row"),
 ]
 
 
@@ -106,7 +126,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
     expected = whole.go(recipe)
 
     said: list[Event] = []
-    for moment in (nth_step(2), validating, end_of_epoch(2), nth_step(11)):
+    for moment in (nth_step(2), validating, end_of_epoch(2), last_step(expected)):
         sitting = parts.go(recipe, moment)
         assert isinstance(sitting[-1], RunStopped)
         said += sitting
@@ -115,8 +135,10 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
 
     assert losses(said) == losses(expected)
     assert epochs(said) == epochs(expected)
+    assert tested(said) == tested(expected)
     assert isinstance(last[-1], RunFinished)
-    assert_same_weights(parts, whole)
+    assert parts.state().keys() == whole.state().keys()
+    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
@@ -127,7 +149,27 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
     whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
     expected, said = whole.go(long), [*parts.go(short), *parts.go(long)]
     assert losses(said) == losses(expected)
-    assert_same_weights(parts, whole)
+    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+
+
+def test_the_test_after_a_pause_is_of_the_kept_weights(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """With so high a rate the first epochs are the best ones: the weights in memory are others when the run goes on."""
+    settings = {"trainable": "all", "optimizer": {"name": "sgd", "lr": 0.3}, "test_fraction": 0.25, "epochs": 4}
+    recipe = small_recipe(make_folder(a=10, b=10), **settings)
+    whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
+    expected = whole.go(recipe)
+    said = [*parts.go(recipe, end_of_epoch(3)), *parts.go(recipe)]
+    assert tested(said) == tested(expected)
+    assert tested(said)[0].epoch < 3
+
+
+def test_more_epochs_say_what_they_do_to_the_schedule(make_folder: MakeFolder, tmp_path: Path) -> None:
+    data, runs = make_folder(a=8, b=8), Runs(tmp_path / "run", None)
+    short, long = (small_recipe(data, epochs=epochs, schedule={"name": "cosine"}) for epochs in (1, 2))
+    runs.go(short)
+    notices = [str(event.text) for event in runs.go(long) if isinstance(event, Notice)]
+    assert any("stretched from 1 to 2 epochs" in text for text in notices)
+    assert not any("stretched" in str(event.text) for event in runs.go(long) if isinstance(event, Notice))
 
 
 def test_a_run_that_goes_on_says_how_much_is_done(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -189,12 +231,12 @@ def test_a_run_that_the_code_before_has_paused_goes_on_bit_for_bit(
     checkpoint.restore_state(setup, saved)
     state = checkpoint.training_state(saved)
     assert (state.epoch - 1) * len(training_batches(setup, 1)) + state.steps == expected.runs[paused].steps
-    assert state.tally.sums.keys() == METRICS.keys()
+    assert state.tally.sums.keys() == means().keys()
 
     shutil.copytree(tmp_path / "home", tmp_path / "same")
     files = (folder / "model.safetensors", tmp_path / "home" / "features", folder / "resume.pt")
     *_, ended = train(recipe, *files)
     assert isinstance(ended, RunFinished)
-    assert ended.best_epoch == expected.finished.best_epoch
+    assert ended.kept_epoch == expected.finished.best_epoch
     digest = finish_with_old_code(tmp_path / "same", tmp_path / "scratch", paused)
     assert digest_of_weights(folder / "model.safetensors") == digest

@@ -65,7 +65,7 @@ def _folder(text: str) -> Path:
 def _database(text: str) -> str:
     """The address of a database; whether it can be reached, the store says. Raises _Wrong."""
     if "://" not in text:
-        raise _Wrong(Message("must look like postgresql+psycopg://user:password@host/database"))
+        raise _Wrong(Message("must be an address like postgresql+psycopg://user:password@host/database"))
     return text
 
 

@@ -148,9 +148,14 @@ def rename_dataset(data: DataSet, name: str, source: str) -> None:
 
 
 def delete_dataset(data: DataSet, keep_record: bool) -> None:
-    """Delete the pictures and the results about them. With `keep_record` the record stays, for runs that name it."""
+    """Delete the pictures and the results about them. With `keep_record` the record stays, for runs that name it.
+
+    Raises BadData where the system does not let its files go.
+    """
     if not keep_record:
-        shutil.rmtree(data.folder)
+        if not files.remove_folder(data.folder):
+            template = "The data set {name} is in use; close what has its files open, and delete it again."
+            raise BadData(template, name=data.name)
         return
     with FileLock(data.folder / LOCK):
         write_dataset(replace(read_dataset(data.folder), deleted=time.time()))

@@ -116,13 +116,23 @@ def extend_dataset(data: DataSet, incoming: Iterable[Incoming], token: str) -> G
     """Add more pictures to an imported data set: all that come, or none when anything goes wrong.
 
     `token` (hexadecimal) is the import's own and names the folder of its pictures: with a token whose pictures are in
-    the index already, nothing is imported. Raises BadData when no picture comes, and what `store_pictures` raises.
+    the index already, nothing is imported. Raises BadData when no picture comes or the data set is deleted meanwhile,
+    and what `store_pictures` raises.
     """
+    try:
+        return (yield from _extended(data, incoming, token))
+    except (OSError, BadData):
+        _require_undeleted(data)
+        raise
+
+
+def _extended(data: DataSet, incoming: Iterable[Incoming], token: str) -> Generator[Progress, None, DataSet]:
     if any(entry.file.startswith(f"{token}/") for entry in datasets.read_index(data.folder)):
         return datasets.read_dataset(data.folder)
     with _staging(data.folder, token) as folder:
         stored = yield from store_pictures(incoming, folder)
         with FileLock(data.folder / datasets.LOCK):
+            _require_undeleted(data)
             known = datasets.read_dataset(data.folder)
             batch = data.folder / datasets.PICTURES / token
             shutil.rmtree(batch, ignore_errors=True)  # Not in the index: left by a process that was killed right here.
@@ -132,6 +142,13 @@ def extend_dataset(data: DataSet, incoming: Iterable[Incoming], token: str) -> G
             extended = _with(known, stored)
             datasets.write_dataset(extended)
     return extended
+
+
+def _require_undeleted(data: DataSet) -> None:
+    """Raises BadData when a data set is no longer there, or its record alone."""
+    if not datasets.is_dataset(data.folder) or datasets.read_dataset(data.folder).deleted is not None:
+        template = "The data set {name} was deleted while pictures were added to it; import them as a new data set."
+        raise BadData(template, name=data.name)
 
 
 def clear_staging(library: Path, is_over: Callable[[str, float], bool]) -> None:
@@ -156,6 +173,7 @@ def store_pictures(incoming: Iterable[Incoming], folder: Path) -> Generator[Prog
 
     Raises BadData when no picture comes or more than is allowed; what the source raises; OSError when the disk is full.
     """
+    folder.mkdir(exist_ok=True)
     written: list[tuple[str, str]] = []
     left_out: list[Skipped] = []
     animations = size = 0
@@ -259,7 +277,7 @@ def _store(name: str, content: bytes, folder: Path, file: str) -> Outcome:
     except BadImage as error:
         return skipped(name, image_fault(error))
     path = folder / f"{file}{ending}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(cleaned)
     return f"{file}{ending}", animated
 

@@ -36,7 +36,7 @@ LOOK_AFTER_OTHERS_EVERY = 2.0
 LOAD_TORCH_AFTER = 2.0
 """Seconds with an empty queue after which a worker that trains loads torch: a page just opened is drawn first."""
 MEMORY: dict[Lane, float] = {"training": 4e9, "light": 0.9e9}
-"""Bytes of memory above which the process does not wait for another job.
+"""Bytes of memory above which the process takes no other job.
 
 PyTorch alone takes 0.7e9, most of it shared: two light processes stay below 1.5e9 together."""
 UNDO = 3600.0
@@ -63,6 +63,8 @@ def main(lane: Lane = "training", place: int = 0) -> bool:
             return served
         if not _waits(store, lane, place):
             return served
+        if _is_large(lane):
+            start_again(lane, place, "this process has become large")
 
 
 def _kinds(lane: Lane, place: int) -> list[str]:
@@ -77,9 +79,9 @@ def _waits(store: Store, lane: Lane, place: int) -> bool:
 
 
 def serve(store: Store, lane: Lane = "training", place: int = 0) -> None:
-    """Carry out queued jobs until there has been none for THAW_WORKER_IDLE seconds."""
+    """Carry out queued jobs until none came for THAW_WORKER_IDLE seconds, or one has made the process large."""
     here, kinds = home.installation_id(), _kinds(lane, place)
-    when_stuck = partial(start_again, lane, place) if lane == "light" else None
+    when_stuck = partial(start_again, lane, place, "the job did not stop by itself") if lane == "light" else None
     retry_while_unavailable(lambda: clean_up(store, lane))
     idle_since = time.monotonic()
     looked_after_others = -LOOK_AFTER_OTHERS_EVERY
@@ -92,12 +94,18 @@ def serve(store: Store, lane: Lane = "training", place: int = 0) -> None:
         if job := retry_while_unavailable(lambda: store.jobs.claim(process_id(), lane, here, kinds)):
             work_on(store, job, when_stuck)
             idle_since = time.monotonic()
-        elif now - idle_since >= settings().worker_idle or psutil.Process().memory_info().rss > MEMORY[lane]:
+            if _is_large(lane):
+                return
+        elif now - idle_since >= settings().worker_idle:
             return
         else:
             if lane == "training" and now - idle_since >= LOAD_TORCH_AFTER:
                 importlib.import_module("core.training.loop")
             threading.Event().wait(LOOK_EVERY[lane])
+
+
+def _is_large(lane: Lane) -> bool:
+    return psutil.Process().memory_info().rss > MEMORY[lane]
 
 
 def work_on(store: Store, job: Job, when_stuck: Callable[[], None] | None) -> None:
@@ -132,9 +140,9 @@ def clean_up(store: Store, lane: Lane) -> None:
         shutil.rmtree(tasks, ignore_errors=True)
 
 
-def start_again(lane: Lane, place: int) -> None:
-    """Replace this process, in which a job does not stop, by a new worker at its place."""
-    print("the job did not stop by itself; starting again", flush=True)
+def start_again(lane: Lane, place: int, why: str) -> None:
+    """Replace this process by a new worker at its place."""
+    print(f"{why}; starting again", flush=True)
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "core.jobs.worker", lane, str(place)])
 

@@ -46,7 +46,7 @@ def test_a_bad_value_is_a_sentence_that_names_it(name: str, text: str, monkeypat
         settings()
     (fault,) = caught.value.faults
     assert (fault.field, fault.value) == (name, text)
-    assert str(caught.value).startswith(f"{name} = {text!r}: must ")
+    assert str(caught.value).startswith(f"{name} = {text!r}: must be a")
 
 
 def test_all_faults_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

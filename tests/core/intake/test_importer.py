@@ -4,6 +4,7 @@ import json
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from core.errors import BadData
 from core.intake import importer
 from core.intake.archive import Incoming, Member
 from core.intake.importer import STAGING, clear_staging, create_dataset, extend_dataset
+from core.messages import Message
 from tests.conftest import MakeFolder, result_of
 from tests.core.intake.bad_archives import GOOD, picture, zipped
 
@@ -152,6 +154,30 @@ def test_pictures_are_added_to_classes_old_and_new(data: datasets.DataSet) -> No
     with pytest.raises(BadData, match=r"No picture in it can be used.*notes\.txt"):
         result_of(extend_dataset(data, incoming("cc/notes.txt"), secrets.token_hex(8)))
     assert read_image_folder(data.folder).counts() == (3, 2, 1)
+
+
+@pytest.mark.parametrize("keep_record", [True, False])
+def test_a_data_set_that_is_deleted_amid_an_addition(data: datasets.DataSet, keep_record: bool) -> None:
+    """`keep_record` is how it is deleted while runs name it."""
+
+    deleted = threading.Event()
+
+    def arriving() -> Iterator[Incoming]:
+        yield datasets.Skipped("notes.txt", Message("it is no picture"))
+        assert deleted.wait(60)
+        yield from incoming("a/8.png", "a/9.png")
+
+    job = extend_dataset(data, arriving(), TOKEN)
+    next(job)
+    datasets.delete_dataset(data, keep_record)
+    deleted.set()
+    sentence = r"The data set .* was deleted while pictures were added to it"
+    with pytest.raises(BadData, match=sentence):
+        result_of(job)
+    with pytest.raises(BadData, match=sentence):
+        result_of(extend_dataset(data, incoming("a/8.png"), TOKEN))
+    assert not list(data.folder.parent.rglob("*.png"))
+    assert data.folder.exists() == keep_record
 
 
 def test_changes_touch_no_picture(data: datasets.DataSet) -> None:

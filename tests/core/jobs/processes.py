@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["core.jobs.drive"])
+FORKED.set_forkserver_preload(["core.jobs.drive", "core.training.loop"])
 
 
 def work(thaw_home: str, memory: int | None) -> None:

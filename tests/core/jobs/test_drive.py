@@ -189,6 +189,12 @@ def test_ctrl_c_stops_the_command_line_after_the_batch(store: Store, make_folder
     assert store.runs.all()[0].status == "stopped"
 
 
+def libraries(process: psutil.Process) -> set[str]:
+    """The shared libraries that a process has loaded."""
+    return {mapped.path for mapped in process.memory_maps() if ".so" in mapped.path}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="loaded libraries are listed as Linux does")
 def test_a_worker_waits_for_the_next_run_with_torch_loaded(
     store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,10 +205,13 @@ def test_a_worker_waits_for_the_next_run_with_torch_loaded(
     worker = wait_until_ended(store, first).job.worker
     assert worker is not None
     process = psutil.Process(int(worker.split("/")[1]))
+    loaded = libraries(process)
+    assert any("torch" in file for file in loaded)
     ensure_training()
     second = store.runs.queue(recipe)
     ended = wait_until_ended(store, second)
     assert (ended.status, ended.job.worker) == ("finished", worker)
+    assert libraries(process) == loaded, "something was loaded for the second run"
     process.terminate()
     psutil.wait_procs([process], timeout=10)
 

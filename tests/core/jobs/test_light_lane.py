@@ -198,6 +198,41 @@ def test_a_job_that_does_not_answer_has_its_process_started_again(
             process.join()
 
 
+def large_worker(thaw_home: str) -> None:
+    """A worker at the long place that any work makes too large."""
+    os.environ |= {"THAW_HOME": thaw_home, "THAW_WORKER_IDLE": "60"}
+    from core.jobs import worker
+
+    worker.MEMORY["light"] = 0.0
+    worker.main("light", LIGHT_PLACES - 1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_process_that_work_has_made_large_takes_no_other_job(
+    store: Store, thaw_home: Path, tmp_path: Path, count: int
+) -> None:
+    jobs = [ask(store, "inspect", tmp_path / str(number), GOOD) for number in range(count)]
+    process = FORKED.Process(target=large_worker, args=(str(thaw_home),))
+    process.start()
+    assert process.pid is not None
+    large = psutil.Process(process.pid)
+    deadline = time.monotonic() + 60
+    try:
+        while any(known(store, job).live for job in jobs):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert [known(store, job).status for job in jobs] == ["finished"] * count
+        if count == 1:  # It does not wait for more.
+            process.join(60)
+            assert process.exitcode == 0
+        else:  # What waited was done by a new program at the same place.
+            assert process_of(known(store, jobs[-1])).pid == process.pid
+            assert large.cmdline()[-3:] == ["core.jobs.worker", "light", str(LIGHT_PLACES - 1)]
+    finally:
+        process.kill()
+        process.join()
+
+
 @pytest.mark.parametrize("kind", ["archive", "upload", "inspect", "preview"])
 def test_after_a_kill_the_work_is_done_whole_and_once(store: Store, tmp_path: Path, kind: str) -> None:
     count = 200 if kind == "inspect" else 40

@@ -75,6 +75,12 @@ class Runs:
         return dict(checkpoint.load_model(self.weights).state)
 
 
+def assert_same_weights(one: Runs, other: Runs) -> None:
+    kept, expected = one.state(), other.state()
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in expected.items())
+
+
 def losses(said: list[Event]) -> list[tuple[int, float]]:
     return [(event.step, event.metrics.loss) for event in said if isinstance(event, StepEnded)]
 
@@ -137,8 +143,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
     assert epochs(said) == epochs(expected)
     assert tested(said) == tested(expected)
     assert isinstance(last[-1], RunFinished)
-    assert parts.state().keys() == whole.state().keys()
-    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+    assert_same_weights(parts, whole)
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
@@ -149,7 +154,7 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
     whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
     expected, said = whole.go(long), [*parts.go(short), *parts.go(long)]
     assert losses(said) == losses(expected)
-    assert all(torch.equal(tensor, parts.state()[name]) for name, tensor in whole.state().items())
+    assert_same_weights(parts, whole)
 
 
 def test_the_test_after_a_pause_is_of_the_kept_weights(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -2,21 +2,26 @@
 
 Pretrained weights are bundled with Thaw, lie in torchvision's cache folder, or are downloaded into it. Weights of one's
 own are those that a run has kept, or a file.
+
+A weights file may say how pictures are prepared for it. What a run has kept says what it was trained with; the bundled
+SqueezeNet says in what scale it was trained. Other files and random weights take what the catalogue says.
 """
 
+import hashlib
 import json
 import math
 import os
 import re
 from collections.abc import Generator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
 from core import home
-from core.backbones.catalogue import BUNDLED, FILE, Backbone, get, lineage
+from core.backbones.catalogue import BUNDLED, FILE, Backbone, Preprocessing, get, lineage
 from core.download import DownloadFailed, download
 from core.errors import WeightsUnavailable
 from core.messages import Message
@@ -126,7 +131,7 @@ def own_misfit(backbone: Backbone, weights: str) -> Message | None:
         return Message("there is no run {run}, or it has kept no weights", run=run) if run else Message("no such file")
     try:
         with safe_open(path, framework="numpy") as file:
-            trained = _trained_backbone(file.metadata() or {})
+            trained = _about(file.metadata()).get("recipe", {}).get("backbone")
             sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except SafetensorError:
         with path.open("rb") as opened:
@@ -138,11 +143,35 @@ def own_misfit(backbone: Backbone, weights: str) -> Message | None:
     return _other_layers(backbone, sizes)
 
 
-def _trained_backbone(metadata: Mapping[str, str]) -> str | None:
-    """The backbone of the run that kept a file (`core.training.checkpoint`); None for files of others."""
-    with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(metadata["thaw"])["recipe"]["backbone"])
-    return None
+def preprocessing_for(backbone: Backbone, weights: str) -> Preprocessing:
+    """How pictures are prepared for the network that starts from the recipe's `weights`.
+
+    Mean and standard deviation are those that the weights file says; all else is the backbone's.
+    """
+    file = bundled_file(backbone) if weights == "pretrained" else own_file(weights)
+    said: dict[str, Any] = {}
+    if file:
+        with suppress(OSError, SafetensorError), safe_open(file, framework="numpy") as opened:
+            said = _about(opened.metadata()).get("preprocessing", {})
+    return replace(backbone.preprocessing, **{name: tuple(said[name]) for name in ("mean", "std") if name in said})
+
+
+def fingerprint(weights: str) -> str | None:
+    """The SHA-256 of weights of one's own, which may change while a run is paused; None for others, which do not."""
+    path = own_file(weights)
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _about(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """What Thaw says in a weights file (`core.training.checkpoint`, `weights/convert.py`); others say nothing."""
+    with suppress(ValueError):
+        about = json.loads((metadata or {}).get("thaw", "{}"))
+        if isinstance(about, dict):
+            return about
+    return {}
 
 
 def _other_layers(backbone: Backbone, sizes: Mapping[str, int]) -> Message | None:

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core import events, files
+from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
@@ -169,6 +170,8 @@ CHANGED = {
     "classes": Message("classes were added, removed or renamed"),
     "pictures": Message("pictures were added, removed or moved"),
     "model": Message("the network's trainable part has changed"),
+    "preprocessing": Message("the way in which pictures are prepared has changed"),
+    "weights": Message("the weights that it starts from have changed"),
 }
 OLD_SETTINGS = (
     *("version", "data", "val_fraction", "backbone", "weights", "trainable", "image_size", "epochs", "batch_size"),
@@ -223,7 +226,7 @@ def restore_state(setup: Setup, saved: SavedState) -> Message | None:
     Raises BadCheckpoint when what is trained, or the pictures, are others than they were.
     """
     for name, value in _must_agree(setup, saved["format"]).items():
-        if saved["about"][name] != value:
+        if saved["about"].get(name, _digest_of(None)) != value:
             template = "The run cannot go on: {change} since. Undo that, or train as a new run."
             raise BadCheckpoint(template, change=CHANGED[name])
     for name, tensor in setup.changing.items():
@@ -240,7 +243,23 @@ def _must_agree(setup: Setup, form: int = FORMAT) -> dict[str, str]:
         settings = {name: value for name, value in settings.items() if name in OLD_SETTINGS} | {"version": 1}
     pictures = [(str(example.path), example.label) for example in (*setup.split.train, *setup.split.val)]
     parts = {"recipe": settings, "classes": setup.classes, "pictures": pictures, "model": list(setup.changing)}
-    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items()}
+    parts |= {"preprocessing": _learnt_for(setup), "weights": setup.own_weights}
+    return {name: _digest_of(part) for name, part in parts.items()}
+
+
+def _learnt_for(setup: Setup) -> dict[str, Any] | None:
+    """The pre-processing, where the first layer learns with another one than the catalogue's, as all did once.
+
+    A frozen first layer comes anew with its own: the bundled SqueezeNet has changed both, and answers as before.
+    """
+    recipe, backbone = setup.recipe, catalogue.get(setup.recipe.backbone)
+    usual = setup.preprocessing == backbone.preprocessing.at(recipe.image_size)
+    learns = backbone.first_layer in catalogue.select(backbone, recipe.trainable)
+    return dataclasses.asdict(setup.preprocessing) if learns and not usual else None
+
+
+def _digest_of(part: object) -> str:
+    return hashlib.sha256(json.dumps(part).encode()).hexdigest()
 
 
 def training_state(saved: SavedState) -> TrainingState:

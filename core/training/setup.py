@@ -40,13 +40,14 @@ class Setup:
 
     `changing` has all that training changes, by name: the parameters and statistics themselves. `inputs` holds the
     network that is trained, which shares its modules with `model`, and what goes into it. `start` remembers the weights
-    that training begins with.
+    that training begins with, and `own_weights` tells those of one's own apart (`pretrained.fingerprint`).
     """
 
     recipe: Recipe
     classes: tuple[str, ...]
     split: Split
     preprocessing: Preprocessing
+    own_weights: str | None
     model: nn.Module
     everything: Learning
     head_alone: Learning
@@ -102,7 +103,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
     everything = learning(model, backbone, layers, recipe)
-    preprocessing = backbone.preprocessing.at(recipe.image_size)
+    preprocessing = pretrained.preprocessing_for(backbone, recipe.weights).at(recipe.image_size)
     frozen_in = choose_precision(recipe.precision, device)
     estimates = recipe.batchnorm == "learn" and bool(batchnorms(everything.awake))
     inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder, estimates)
@@ -113,6 +114,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         classes=folder.classes,
         split=examples,
         preprocessing=preprocessing,
+        own_weights=pretrained.fingerprint(recipe.weights),
         model=model,
         everything=everything,
         head_alone=only_head(model, backbone, everything),

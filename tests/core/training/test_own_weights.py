@@ -68,6 +68,22 @@ def test_a_run_starts_from_what_another_one_kept(kept: State, make_folder: MakeF
         assert torch.equal(start["fc.weight"], start_of(recipe)["fc.weight"])  # The seed draws the head.
 
 
+def test_pictures_are_prepared_as_for_the_run_that_kept_the_weights(make_folder: MakeFolder) -> None:
+    """The bundled SqueezeNet has a mean and a deviation of its own. In November 2026 runs of before had others."""
+    data = make_folder(a=4, b=4)
+    settings = {"backbone": SMALL, "trainable": ["head"], "epochs": 1}
+    list(train(small_recipe(data, **settings, weights="pretrained", image_size=40), home.weights_file(1)))
+    list(train(small_recipe(data, **settings), home.weights_file(2)))
+    (own, usual) = (load_model(home.weights_file(run)).preprocessing for run in (1, 2))
+    assert own.std == pytest.approx([1 / 255] * 3)
+    for run, expected in ((1, own), (2, usual)):
+        used = result_of(prepare(small_recipe(data, **settings, weights=f"run:{run}"), None)).preprocessing
+        assert (used.mean, used.std, used.crop, used.resize) == (expected.mean, expected.std, usual.crop, usual.resize)
+    save_file(state_of(), home.weights_file(1).with_name("mine.safetensors"))
+    weights = str(home.weights_file(1).with_name("mine.safetensors"))
+    assert result_of(prepare(small_recipe(data, **settings, weights=weights), None)).preprocessing == usual
+
+
 def test_a_paused_run_says_that_its_start_is_gone(kept: State, make_folder: MakeFolder) -> None:
     recipe = small_recipe(make_folder(a=4, b=4), weights="run:12")
     assert kept

@@ -30,7 +30,7 @@ from core.training.loop import train, training_batches
 from core.training.objective import means
 from core.training.setup import prepare
 from tests.conftest import MakeFolder, result_of, small_recipe
-from tests.core.jobs.old_homes import ROOT, digest_of_weights, finish_with_old_code, unpack_old_home
+from tests.core.jobs.old_homes import ROOT, finish_with_old_code, same_answers, unpack_old_home
 
 Moment = Callable[[Event], bool]
 
@@ -223,7 +223,7 @@ def test_the_state_of_another_network_is_refused(make_folder: MakeFolder, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_run_that_the_code_before_has_paused_goes_on_bit_for_bit(
+def test_a_run_that_the_code_before_has_paused_goes_on_as_it_would_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)  # The run's pictures are named by a path that begins here.
@@ -243,5 +243,37 @@ def test_a_run_that_the_code_before_has_paused_goes_on_bit_for_bit(
     *_, ended = train(recipe, *files)
     assert isinstance(ended, RunFinished)
     assert ended.kept_epoch == expected.finished.best_epoch
-    digest = finish_with_old_code(tmp_path / "same", tmp_path / "scratch", paused)
-    assert digest_of_weights(folder / "model.safetensors") == digest
+    finish_with_old_code(tmp_path / "same", tmp_path / "scratch", paused)
+    assert same_answers(folder / "model.safetensors", tmp_path / "same" / "runs" / str(paused) / "model.safetensors")
+
+
+def test_where_the_first_layer_has_learnt_pictures_must_be_prepared_as_before(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """A state of before November 2026 says nothing of it: its first layer has learnt for the catalogue's way."""
+    data = make_folder(a=4, b=4)
+    for number, trainable in enumerate((["head"], "all")):
+        recipe = small_recipe(data, backbone="squeezenet1_1", weights="pretrained", epochs=1, trainable=trainable)
+        runs = Runs(tmp_path / str(number), None)
+        runs.go(recipe, nth_step(1))
+        saved = checkpoint.read_state(runs.resume)
+        del saved["about"]["preprocessing"], saved["about"]["weights"]
+        torch.save(saved, runs.resume)
+        if trainable == "all":
+            with pytest.raises(BadCheckpoint, match="way in which pictures are prepared"):
+                runs.go(recipe)
+        else:
+            assert isinstance(runs.go(recipe)[-1], RunFinished)
+
+
+def test_a_paused_run_needs_the_weights_that_it_began_with(make_folder: MakeFolder, tmp_path: Path) -> None:
+    data, first, second = make_folder(a=4, b=4), Runs(tmp_path / "first", None), Runs(tmp_path / "second", None)
+    first.go(small_recipe(data, epochs=1, keep="last"))
+    own = small_recipe(data, weights=str(first.weights), trainable=["head"])
+    second.go(own, nth_step(1))
+    kept = first.weights.read_bytes()
+    first.go(small_recipe(data, epochs=2, keep="last"))
+    with pytest.raises(BadCheckpoint, match="weights that it starts from"):
+        second.go(own)
+    first.weights.write_bytes(kept)
+    assert isinstance(second.go(own)[-1], RunFinished)

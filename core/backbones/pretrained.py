@@ -149,11 +149,12 @@ def preprocessing_for(backbone: Backbone, weights: str) -> Preprocessing:
     Mean and standard deviation are those that the weights file says; all else is the backbone's.
     """
     file = bundled_file(backbone) if weights == "pretrained" else own_file(weights)
+    own = backbone.preprocessing
     said: dict[str, Any] = {}
     if file:
         with suppress(OSError, SafetensorError), safe_open(file, framework="numpy") as opened:
             said = _about(opened.metadata()).get("preprocessing", {})
-    return replace(backbone.preprocessing, **{name: tuple(said[name]) for name in ("mean", "std") if name in said})
+    return replace(own, mean=tuple(said.get("mean", own.mean)), std=tuple(said.get("std", own.std)))
 
 
 def fingerprint(weights: str) -> str | None:

@@ -242,8 +242,14 @@ def _must_agree(setup: Setup, form: int = FORMAT) -> dict[str, str]:
     if form == 2:
         settings = {name: value for name, value in settings.items() if name in OLD_SETTINGS} | {"version": 1}
     pictures = [(str(example.path), example.label) for example in (*setup.split.train, *setup.split.val)]
-    parts = {"recipe": settings, "classes": setup.classes, "pictures": pictures, "model": list(setup.changing)}
-    parts |= {"preprocessing": _learnt_for(setup), "weights": setup.own_weights}
+    parts = {
+        "recipe": settings,
+        "classes": setup.classes,
+        "pictures": pictures,
+        "model": list(setup.changing),
+        "preprocessing": _learnt_for(setup),
+        "weights": setup.own_weights,
+    }
     return {name: _digest_of(part) for name, part in parts.items()}
 
 

@@ -109,13 +109,12 @@ class Augmentation:
     """How pictures are varied, in new ways in every epoch or in a few ways that are kept.
 
     `source` reads what is varied. `vary(preprocessing, key)` makes a new variant, decided by the key, a text, alone.
-    `kept(views)` are the numbers of a training picture's kept variants, of which 0 is the plain square, and
-    `variant(preprocessing, content, number)` makes one of the others.
+    `variant(preprocessing, content, number)` makes one of those that are kept (`core.data.split`), but for 0, the
+    plain square.
     """
 
     source: ReadSource
     vary: Callable[[Preprocessing, str], Frame]
-    kept: Callable[[int], range]
     variant: Callable[[Preprocessing, str, int], Frame]
 
 
@@ -127,20 +126,16 @@ AUGMENTATIONS = {
     "none": Augmentation(
         plain_square,
         vary=lambda _preprocessing, _key: _unchanged,
-        kept=lambda _views: range(1),
         variant=lambda _preprocessing, _content, _number: _unchanged,
     ),
-    # However many are asked for: there is no other variant than the mirror image.
     "flip": Augmentation(
         plain_square,
         vary=lambda _preprocessing, key: mirrored(key),
-        kept=lambda _views: range(2),
         variant=lambda _preprocessing, _content, _number: functional.horizontal_flip,
     ),
     "standard": Augmentation(
         whole_picture,
         vary=varied,
-        kept=lambda views: range(1, 1 + views),
         variant=lambda preprocessing, content, number: varied(preprocessing, f"{content}/{number - 1}"),
     ),
 }

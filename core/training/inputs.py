@@ -17,7 +17,7 @@ from core.backbones.cut import cut
 from core.data.batches import Batch, kept_in_memory, read_ahead
 from core.data.picture_info import file_hash, memo_file
 from core.data.scan import Example
-from core.data.split import Split
+from core.data.split import Split, drawn_numbers, keeps_variants, kept_numbers
 from core.data.transforms import AUGMENTATIONS, Normalise, Variants, plain_square
 from core.errors import FeaturesUnavailable
 from core.events import Event, Notice
@@ -59,20 +59,16 @@ def prepare_inputs(
     preprocessing: Preprocessing,
     precision: Precision,
     folder: Path | None,
-    needs_plain: bool,
 ) -> Generator[Event, None, Inputs]:
-    """Features where the recipe allows them and `folder` can keep them, pictures otherwise.
-
-    `needs_plain` says that training pictures will be asked for without variations too.
-    """
-    halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_features(recipe) else None
+    """Features where the recipe allows them and `folder` can keep them, pictures otherwise."""
+    halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_variants(recipe) else None
     if folder is None or halves is None:
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
     # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
     frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
         variants, memo = Variants(preprocessing, recipe.augment), memo_file(Path(recipe.data))
-        wanted = kept_numbers(recipe, split, needs_plain)
+        wanted = kept_numbers(recipe, split)
         features = yield from features_of(frozen, wanted, variants, folder, memo)
     except (OSError, FeaturesUnavailable) as error:
         cause = error.message if isinstance(error, FeaturesUnavailable) else str(error)
@@ -88,29 +84,10 @@ def training_squares(recipe: Recipe, split: Split, preprocessing: Preprocessing)
 
     They are what `prepare_inputs` feeds to the network, or what it runs the frozen part over.
     """
-    if not keeps_features(recipe):
+    if not keeps_variants(recipe):
         return from_pictures(nn.Identity(), recipe, split, preprocessing)
     squares = _Squares(Variants(preprocessing, recipe.augment))
     return from_kept(squares, nn.Identity(), recipe, split, recipe.batch_size)
-
-
-def keeps_features(recipe: Recipe) -> bool:
-    """Whether there is a frozen part to run once: not where every epoch makes new variants, or all layers learn."""
-    if recipe.augment != "none" and recipe.views == 0:
-        return False
-    backbone = catalogue.get(recipe.backbone)
-    return backbone.first_layer not in catalogue.select(backbone, recipe.trainable)
-
-
-def kept_numbers(recipe: Recipe, split: Split, needs_plain: bool) -> dict[Path, range]:
-    """Which variants are kept of each picture: the plain one for validation and test, what is drawn for training.
-
-    The plain ones of training pictures are kept where somebody `needs_plain` ones.
-    """
-    drawn = AUGMENTATIONS[recipe.augment].kept(recipe.views)
-    trained_on = range(0 if needs_plain else drawn.start, drawn.stop)
-    plain = {example.path: range(1) for example in (*split.val, *split.test)}
-    return plain | {example.path: trained_on for example in split.train}
 
 
 class Kept(Protocol):
@@ -138,7 +115,7 @@ class _Squares:
 
 def from_kept(kept: Kept, network: nn.Module, recipe: Recipe, split: Split, validated_at_once: int) -> Inputs:
     """In each epoch one of the kept variants of each training picture, drawn by seed and epoch."""
-    numbers = AUGMENTATIONS[recipe.augment].kept(recipe.views)
+    numbers = drawn_numbers(recipe)
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
         draw = random.Random(f"{recipe.seeds.order}/{epoch}/views")

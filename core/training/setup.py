@@ -15,7 +15,6 @@ from core.data.split import Split, draw_of, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
-from core.training.batchnorm import batchnorms
 from core.training.device import (
     Numbers,
     Precision,
@@ -105,8 +104,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     everything = learning(model, backbone, layers, recipe)
     preprocessing = pretrained.preprocessing_for(backbone, recipe.weights).at(recipe.image_size)
     frozen_in = choose_precision(recipe.precision, device)
-    estimates = recipe.batchnorm == "learn" and bool(batchnorms(everything.awake))
-    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder, estimates)
+    inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
     return Setup(

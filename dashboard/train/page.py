@@ -51,7 +51,7 @@ def main() -> None:
         if folder:
             network.show_counts(classes)
         if recipe and drawn:
-            st.caption(cost_hint(recipe, pictures=len(drawn.train) + len(drawn.val)))
+            st.caption(cost_hint(recipe, drawn))
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):

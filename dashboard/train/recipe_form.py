@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
-from core.data.split import Split
+from core.data.split import Split, kept_numbers
 from core.messages import percent
 from core.optimizers import OPTIMIZER
 from core.recipe import Recipe
@@ -174,8 +174,8 @@ FEATURE_BYTES = 4
 """Features are kept in 32 bits (`core.training.features`)."""
 
 
-def cost_hint(recipe: Recipe, pictures: int) -> str:
-    """One or two sentences about training `recipe` on `pictures` pictures, validation's included."""
+def cost_hint(recipe: Recipe, drawn: Split) -> str:
+    """One or two sentences about training `recipe` on the pictures of `drawn`, validation's and the test's included."""
     backbone = catalogue.get(recipe.backbone)
     layers = catalogue.select(backbone, recipe.trainable)
     first = next(i for i, block in enumerate(backbone.blocks) if any(layer.path in layers for layer in block.layers))
@@ -183,24 +183,22 @@ def cost_hint(recipe: Recipe, pictures: int) -> str:
         return "Every epoch runs the whole network over new variations of every picture: the slowest way to train."
     if first == 0:
         return "Every epoch runs the whole network over every picture, because training begins at its first block."
-    looks = 1 if recipe.augment == "none" else 1 + recipe.views
-    kept = backbone.blocks[first].inflow * pictures * looks * FEATURE_BYTES
+    numbers = kept_numbers(recipe, drawn).values()
+    looks = sum(map(len, numbers))
+    what = f"{looks:,} pictures" if looks == len(numbers) else f"{looks:,} looks at {len(numbers):,} pictures"
+    kept = backbone.blocks[first].inflow * looks * FEATURE_BYTES
     is_own_size = recipe.image_size in (None, backbone.preprocessing.crop)
     if is_own_size and kept > settings().feature_bytes:
         return (
-            f"Every epoch runs the whole network: what its frozen part makes of {_what(pictures, looks)} would take "
+            f"Every epoch runs the whole network: what its frozen part makes of {what} would take "
             f"{byte_size(kept)}, and {byte_size(settings().feature_bytes)} are allowed."
         )
     frozen = sum(block.flops for block in backbone.blocks[:first]) / sum(block.flops for block in backbone.blocks)
     size = f", about {byte_size(kept)}," if is_own_size else ""
     return (
         f"The frozen blocks before {backbone.blocks[first].name} do {_share(frozen)} of the network's arithmetic. They "
-        f"run once over {_what(pictures, looks)}; their features{size} are kept, and each epoch runs the rest."
+        f"run once over {what}; their features{size} are kept, and each epoch runs the rest."
     )
-
-
-def _what(pictures: int, looks: int) -> str:
-    return f"{pictures:,} pictures" if looks == 1 else f"{looks} looks at each of {pictures:,} pictures"
 
 
 def _share(part: float) -> str:

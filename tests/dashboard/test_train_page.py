@@ -66,7 +66,7 @@ def test_variations_say_what_they_cost(open_page: OpenPage, store: Store) -> Non
     test = open_page()
     test.session_state["draft"]["augment"] = "standard"
     test.run()
-    assert "over 9 looks at each of 156 pictures" in captions_of(test)
+    assert "over 975 looks at 156 pictures" in captions_of(test)
     test.number_input(key="draft.views").set_value(0).run()
     assert "Every epoch runs the whole network over new variations" in "".join(
         caption.value for caption in test.caption

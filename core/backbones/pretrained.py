@@ -107,7 +107,7 @@ def own_file(weights: str) -> Path | None:
     return home.weights_file(run) if run else Path(os.path.expanduser(weights))  # noqa: PTH111 - Path's own may raise.
 
 
-def from_anywhere(weights: str) -> str:
+def whole_path(weights: str) -> str:
     """The same weights, whichever folder a process works in; unchanged where nothing is there."""
     is_path = own_run(weights) is None and (path := own_file(weights)) and path.is_file()
     return str(path.resolve()) if is_path and path else weights

@@ -161,13 +161,10 @@ def _add_answers_to(commands: "Commands") -> None:
 
 def answering(store: Store, number: int) -> Run:
     """The run of that number; of a family its first child, which is said. Raises UnknownRun."""
-    known = store.runs.get(number)
-    if not known.children:
-        return known
-    first = known.children[0]
-    template = "Run {family} is a family of runs; this is of its first, run {first}."
-    said = Message(template, family=number, first=first.id)
-    print(said, file=sys.stderr)
+    first = store.runs.get(number).first
+    if first.id != number:
+        template = "Run {family} is a family of runs; this is of its first, run {first}."
+        print(Message(template, family=number, first=first.id), file=sys.stderr)
     return first
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import signal
+import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,11 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import events
-from core.backbones.pretrained import from_anywhere
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
-from core.jobs.family import family_json, figures
+from core.jobs.family import family_json, figures, from_anywhere
 from core.jobs.job import Run, provenance
 from core.jobs.process import process_id
 from core.jobs.store import open_store
@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> None:
     if isinstance(settings.get("data"), str):
         settings["data"] = str(Path(settings["data"]).resolve())
     if isinstance(settings.get("weights"), str):
-        settings["weights"] = from_anywhere(settings["weights"])
+        settings["weights"], said = from_anywhere(settings["weights"], lambda number: open_store().runs.get(number))
+        if said:
+            print(said, file=sys.stderr)
     settings, preset = expand(settings)
     recipe = check(settings)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.

@@ -5,10 +5,13 @@ on it, and what the store says of its state never changes. What people see of it
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from core.backbones import pretrained
+from core.errors import UnknownRun
 from core.figures import Score, pooled
 from core.jobs.job import LIVE, Job, Run, Status
 from core.messages import Message
@@ -81,6 +84,21 @@ def status_of(statuses: Sequence[Status]) -> Status:
         return "running"
     order: tuple[Status, ...] = ("queued", "paused", "failed", "stopped", "finished")
     return next((status for status in order if status in statuses), "stopped")
+
+
+def from_anywhere(weights: str, known: Callable[[int], Run]) -> tuple[str, Message | None]:
+    """What a recipe starts from as every process finds it: a file by its whole path, of a family its first child.
+
+    The sentence says which child that is. What is not there stays as it is, for the recipe's check to find.
+    """
+    number = pretrained.own_run(weights)
+    if number is None:
+        return pretrained.whole_path(weights), None
+    with suppress(UnknownRun):
+        if (first := known(number).first.id) != number:
+            template = "Run {family} is a family of runs; training starts from its first, run {first}."
+            return f"run:{first}", Message(template, family=number, first=first)
+    return weights, None
 
 
 def each_picture_once(family: Run) -> Score | None:

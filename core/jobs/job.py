@@ -141,6 +141,11 @@ class Run:
         return self.children if self.is_family else (self,)
 
     @property
+    def first(self) -> "Run":
+        """The run whose weights answer for it: the first child of a family, or the run itself."""
+        return self.children[0] if self.children else self
+
+    @property
     def spread(self) -> Spread | None:
         """The scores of a family's children in validation, so far; None before the first, and of a single run."""
         scores = tuple(child.val for child in self.children if child.val)

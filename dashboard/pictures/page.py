@@ -5,14 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.scan import Scan, read_image_folder
-from core.errors import BadData, BadRecipe
+from core.errors import BadData
 from core.jobs.kinds import PREVIEW, PreviewArguments
-from core.training.validate import check
 from dashboard import draft, job_progress, picture_choice, picture_sets
 from dashboard.charts import class_bars
 from dashboard.components.live_chart import live_chart
 from dashboard.picture_sets import require_allowed
 from dashboard.pictures import dataset_controls, gallery, import_menu, issues
+from dashboard.services import checked
 from dashboard.text import plain, say
 
 SEEN = 104
@@ -92,10 +92,10 @@ def counts(found: Scan) -> None:
 def first_batch() -> None:
     """The first batch as the network gets it."""
     settings = draft.current().settings()
-    try:
-        check(settings)
-    except BadRecipe:
+    recipe, *_ = checked(settings)
+    if recipe is None:
         return
+    settings["weights"] = recipe.weights
     st.markdown("**What the network sees** in the first batch: sized, cropped and varied")
     seen = job_progress.result_of(PREVIEW, PreviewArguments(settings=settings), False, "Show it")
     if seen:

@@ -2,22 +2,18 @@
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from core.backbones.pretrained import own_file, own_run
-from core.errors import BadData, BadRecipe, Fault, UnknownRun
+from core.errors import UnknownRun
 from core.jobs.job import provenance
 from core.jobs.process import ensure_training
 from core.jobs.recover import ensure_progress
 from core.presets import nearest
 from core.recipe import Recipe
-from core.training.validate import check
 from dashboard import draft, picture_choice
-from dashboard.picture_sets import require_allowed
-from dashboard.services import store
+from dashboard.services import Checked, checked, store
 from dashboard.text import fault_in_words, run_number, say
 from dashboard.train import network, recipe_form, run_view
 from dashboard.train.recipe_form import cost_hint
@@ -42,7 +38,7 @@ def main() -> None:
     folder = picture_choice.show_pictures()
     classes = len(folder.classes) if folder else 0
     network.show_network(classes)
-    recipe, faults = checked(draft.current().settings())
+    recipe, faults, said = lately_checked(draft.current().settings())
     button, counts = st.columns([1, 3], vertical_alignment="center")
     pressed = button.button(
         "Train", type="primary", icon=":material/play_arrow:", disabled=recipe is None, key="train", width="stretch"
@@ -52,6 +48,8 @@ def main() -> None:
             network.show_counts(classes)
         if recipe and drawn:
             st.caption(cost_hint(recipe, drawn))
+    if said:
+        say("notice", str(said))
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
@@ -92,20 +90,9 @@ def remember(run: int) -> None:
 
 
 @st.cache_data(ttl=5, show_spinner=False)
-def checked(settings: dict[str, Any]) -> tuple[Recipe | None, tuple[Fault, ...]]:
+def lately_checked(settings: dict[str, Any]) -> Checked:
     """The recipe, or its faults, as of the last few seconds."""
-    weights = settings["weights"]
-    places = {"data": Path(settings["data"]), "weights": None if own_run(weights) else own_file(weights)}
-    for field, path in places.items():
-        try:
-            if path is not None:
-                require_allowed(path)
-        except BadData as error:
-            return None, (Fault(field, settings[field], error.message),)
-    try:
-        return check(settings), ()
-    except BadRecipe as error:
-        return None, error.faults
+    return checked(settings)
 
 
 def is_double_click(recipe: Recipe) -> bool:

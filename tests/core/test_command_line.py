@@ -230,6 +230,10 @@ def test_repeats_train_one_after_the_other_and_end_with_mean_and_range(
     assert answers[0].stdout == answers[1].stdout
     assert "Run 1 is a family of runs; this is of its first, run 2." in answers[0].stderr
     assert answers[1].stderr == ""
+    again = core("train", recipe, "--json", "--set", "weights=run:1", "--set", "epochs=1")
+    assert again.returncode == 0, again.stderr
+    assert "Run 1 is a family of runs; training starts from its first, run 2." in again.stderr
+    assert json.loads(core("runs", "--json").stdout.splitlines()[0])["recipe"]["weights"] == "run:2"
     exported = core("export", "1", "--to", "tensorboard", str(tmp_path / "logs"))
     assert "of its first, run 2" in exported.stderr
     assert [folder.name for folder in (tmp_path / "logs").iterdir()] == ["run-2"]

@@ -1,11 +1,14 @@
 """The Train page's logic: defaults, presets, toggles, faults, one run per press."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import home
+from core.backbones.catalogue import FILE
 from core.jobs.process import process_id
 from core.jobs.store import Store
 from core.optimizers import OPTIMIZER, OPTIMIZERS
@@ -290,6 +293,25 @@ def test_weights_of_a_run_of_ones_own_can_be_typed(open_page: OpenPage, store: S
     assert test.selectbox(key="draft.weights").value == "run:12"
     assert test.session_state["draft"].settings()["weights"] == "run:12"
     assert store.runs.all() == []
+
+
+def test_weights_are_named_so_that_a_worker_finds_them(
+    open_page: OpenPage, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file by its whole path, a family by its first run, which the page says."""
+    monkeypatch.chdir(tmp_path)
+    family = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "repeats": 2}))
+    kept = home.run_folder(family + 1) / "model.safetensors"
+    for file in (kept, tmp_path / "mine.safetensors"):
+        shutil.copy(FILE.parent / "weights" / "mobilenet_v2.safetensors", file)
+    for typed, found in (("./mine.safetensors", str(tmp_path / "mine.safetensors")), (f"run:{family}", "run:2")):
+        test = open_page()
+        test.session_state["draft"]["weights"] = typed
+        press_train(test.run())
+        assert not test.exception
+        assert store.runs.all()[0].recipe.weights == found
+        said = f"Run {family} is a family of runs; training starts from its first, run {family + 1}."
+        assert (said in text_of(test)) == typed.startswith("run:")
 
 
 def test_equal_classes_are_proposed_where_they_differ(open_page: OpenPage, make_folder: MakeFolder) -> None:

@@ -13,9 +13,13 @@ from torch import Tensor
 from core import home
 from core.backbones import catalogue
 from core.backbones.build import build, construct, versioned
-from core.backbones.pretrained import from_anywhere
+from core.backbones.pretrained import whole_path
 from core.errors import BadRecipe, WeightsUnavailable
+from core.jobs.family import from_anywhere
+from core.jobs.store import store_at
+from core.messages import Message
 from core.recipe import Recipe
+from core.recipe_settings import parse
 from core.training.checkpoint import load_model
 from core.training.loop import train
 from core.training.setup import prepare
@@ -254,8 +258,24 @@ def test_what_is_no_file_of_weights(make_folder: MakeFolder, tmp_path: Path) -> 
 def test_a_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mine.pth").touch()
-    assert from_anywhere("./mine.pth") == str((tmp_path / "mine.pth").resolve())
-    assert [from_anywhere(one) for one in ("random", "run:12", "./gone.pth")] == ["random", "run:12", "./gone.pth"]
+    assert whole_path("./mine.pth") == str((tmp_path / "mine.pth").resolve())
+    assert [whole_path(one) for one in ("random", "run:12", "./gone.pth")] == ["random", "run:12", "./gone.pth"]
+
+
+def test_a_family_is_started_from_by_its_first_run(thaw_home: Path) -> None:
+    store = store_at(f"sqlite:///{thaw_home.parent / 'store.sqlite'}")
+    single = store.runs.queue(parse({"data": "photos"}))
+    family = store.runs.queue(parse({"data": "photos", "repeats": 2}))
+    first, second = (child.id for child in store.runs.get(family).children)
+    assert from_anywhere(f"run:{family}", store.runs.get) == (
+        f"run:{first}",
+        Message(
+            "Run {family} is a family of runs; training starts from its first, run {first}.", family=family, first=first
+        ),
+    )
+    for weights in (f"run:{single}", f"run:{second}", "run:99"):
+        assert from_anywhere(weights, store.runs.get) == (weights, None)
+    store.database.close()
 
 
 def test_a_state_of_mnasnet_is_loaded_without_its_version() -> None:

@@ -98,7 +98,8 @@ class RunStarted:
 
     A run that goes on where it was interrupted says so again, with the epochs and steps that are done.
 
-    `device` and `precision` ("fp32" or "bf16") are what "auto" came to; the frozen part may have run in another.
+    `device` and `precision` are what "auto" came to: "fp32", "bf16", or "tf32" for 32-bit numbers of which a GPU
+    multiplies the first bits only. The frozen part may have run in another precision.
     """
 
     classes: tuple[str, ...]

@@ -56,13 +56,14 @@ def _trouble(device: torch.device) -> str | None:
     return None if total == 3 * 2 * 2 * 2 * 9 else f"{total:g}"
 
 
-def allow_tf32() -> None:
-    """Have NVIDIA GPUs multiply 32-bit numbers with 10 bits behind the point (TF32), and add them in 32 bits.
+def set_tf32(wanted: str) -> None:
+    """Under "auto", have NVIDIA GPUs multiply 32-bit numbers with 10 bits behind the point (TF32), added in 32 bits.
 
-    The tensor cores do so on Ampere and newer, several times as fast as with all 23 bits.
+    The tensor cores do so on Ampere and newer, several times as fast as with all 23 bits. Who asks for a precision gets
+    that one. The choice is the whole process's, and so every run makes it anew.
     """
-    torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = wanted == "auto"
+    torch.backends.cudnn.allow_tf32 = wanted == "auto"
 
 
 def lay_channels_last(network: nn.Module) -> None:
@@ -90,6 +91,8 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return arranged.to(device)
 
 
+AMPERE = (8, 0)
+"""The compute capability of the first NVIDIA GPUs that can multiply in TF32."""
 Precision = Literal["fp32", "bf16"]
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
 
@@ -124,6 +127,14 @@ def choose_training_precision(wanted: str, network: nn.Module, device: torch.dev
     if wanted == "auto" and sum(parameter.numel() for parameter in network.parameters()) < TINY:
         return "fp32"
     return choose_precision(wanted, device)
+
+
+def in_short(precision: Precision, device: torch.device) -> str:
+    """What a run says that it computes in: "fp32", "bf16", or "tf32" for 32-bit numbers that are multiplied so."""
+    multiplies_so = device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+    if precision == "fp32" and multiplies_so and torch.cuda.get_device_capability(device) >= AMPERE:
+        return "tf32"
+    return precision
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:

@@ -18,12 +18,13 @@ from core.recipe import Recipe
 from core.training.device import (
     Numbers,
     Precision,
-    allow_tf32,
     choose_precision,
     choose_training_precision,
     find_device,
+    in_short,
     keep_freed_memory,
     lay_channels_last,
+    set_tf32,
     spare_strided,
 )
 from core.training.inputs import Inputs, prepare_inputs
@@ -98,7 +99,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     torch.manual_seed(recipe.seeds.init)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    allow_tf32()
+    set_tf32(recipe.precision)
     model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
     everything = learning(model, backbone, layers, recipe)
@@ -147,7 +148,7 @@ def started(setup: Setup, state: TrainingState, steps_per_epoch: int) -> RunStar
         epochs=setup.recipe.epochs,
         steps_per_epoch=steps_per_epoch,
         device=str(setup.device),
-        precision=setup.precision,
+        precision=in_short(setup.precision, setup.device),
         epochs_done=state.epoch - 1,
         steps_done=(state.epoch - 1) * steps_per_epoch + state.steps,
     )

@@ -27,7 +27,7 @@ LOOKS = 20
 CHART_HEIGHT = 270
 """In pixels."""
 ENDINGS = {"paused": "Paused", "finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
-PRECISIONS = {"fp32": "32 bits", "bf16": "bfloat16"}
+PRECISIONS = {"fp32": "32 bits", "tf32": "32 bits (multiplied as TF32)", "bf16": "bfloat16"}
 DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the GPU"}
 
 

@@ -39,6 +39,12 @@ def test_what_stands_beside_a_preset_wins_and_is_named(name: str) -> None:
     assert nearest(recipe) == name
 
 
+@every_preset
+def test_settings_that_are_no_presets_are_not_named(name: str) -> None:
+    own = {"repeats": 3, "folds": 2, "seed": 7, "batch_size": 8, "optimizer": {"name": "sgd"}, "penalties": {"l1": 0.1}}
+    assert changed(name, parse(expand({"data": "photos", "preset": name} | own)[0])) == ()
+
+
 def test_another_row_of_a_table_takes_nothing_of_the_presets_row() -> None:
     recipe = parse(expand({"data": "photos", "preset": "fine_tuning", "schedule": {"warm_up": 2}})[0])
     assert (recipe.schedule.name, recipe.schedule.model_dump()["warm_up"]) == ("cosine", 2)

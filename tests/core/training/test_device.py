@@ -14,18 +14,22 @@ from core.backbones.build import build, freeze, train_mode
 from core.backbones.cut import cut, fold
 from core.errors import BadRecipe
 from core.training.device import (
-    allow_tf32,
+    Precision,
     autocast,
     choose_precision,
     choose_training_precision,
     find_device,
     first_that_computes,
+    in_short,
     lay_channels_last,
     layout_on,
     release_memory,
+    set_tf32,
     spare_strided,
     to_device,
 )
+from core.training.setup import prepare
+from tests.conftest import MakeFolder, result_of, small_recipe
 
 CPU = torch.device("cpu")
 
@@ -65,13 +69,49 @@ def test_channels_are_last_but_on_apples_gpus() -> None:
     assert torch.equal(to_device(torch.arange(3), CPU), torch.arange(3))
 
 
+@pytest.fixture
+def tf32_as_before() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("tf32_as_before")
 def test_tf32_changes_nothing_on_the_cpu() -> None:
     torch.manual_seed(0)
     left, right = torch.randn(64, 64), torch.randn(64, 64)
     exact = left @ right
-    allow_tf32()
+    set_tf32("auto")
     assert torch.backends.cuda.matmul.allow_tf32
     assert torch.equal(left @ right, exact)
+    assert in_short("fp32", CPU) == "fp32"
+
+
+@pytest.mark.usefixtures("tf32_as_before")
+def test_each_run_of_a_process_has_the_bits_that_it_asks_for(make_folder: MakeFolder) -> None:
+    data = make_folder(a=3, b=3)
+    for precision, allowed in (("auto", True), ("fp32", False), ("auto", True), ("bf16", False), ("fp32", False)):
+        result_of(prepare(small_recipe(data, precision=precision), None))
+        flags = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        assert flags == (allowed, allowed), precision
+
+
+@pytest.mark.usefixtures("tf32_as_before")
+@pytest.mark.parametrize(
+    ("wanted", "precision", "capability", "said"),
+    [
+        ("auto", "fp32", (8, 0), "tf32"),
+        ("auto", "fp32", (7, 5), "fp32"),
+        ("auto", "bf16", (8, 0), "bf16"),
+        ("fp32", "fp32", (9, 0), "fp32"),
+    ],
+)
+def test_tf32_is_said(
+    wanted: str, precision: Precision, capability: tuple[int, int], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    set_tf32(wanted)
+    assert in_short(precision, torch.device("cuda")) == said
 
 
 def test_a_small_head_stays_in_32_bits_unless_told_otherwise() -> None:

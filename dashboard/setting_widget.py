@@ -12,7 +12,7 @@ from core.recipe_fields import Kind, Setting
 from dashboard.draft import bind, current
 
 SIDE_BY_SIDE = 20
-"""Letters that all names of a choice may have to stand side by side in the sidebar; they would wrap otherwise."""
+"""Letters that all names of a choice, of which there are up to four, may have to stand side by side in the sidebar."""
 OTHERS: dict[str, Any] = {"accept_new_options": True, "placeholder": "Choose, or type"}
 """Of a list that takes other text too."""
 

@@ -63,7 +63,7 @@ def _folder(text: str) -> Path:
 
 
 def _database(text: str) -> str:
-    """The address of a database; whether it can be reached, the store says. Raises _Wrong."""
+    """The address of a database; whether there can be one, and is, the store says. Raises _Wrong."""
     if "://" not in text:
         raise _Wrong(Message("must be an address like postgresql+psycopg://user:password@host/database"))
     return text
@@ -165,10 +165,14 @@ def readme_table() -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as text; passwords in addresses are not shown."""
+    """A value as text."""
     if isinstance(value, tuple):
         return os.pathsep.join(map(str, value))
-    text = f"{value:g}" if isinstance(value, float) else "" if value == 0 else str(value)
+    return without_password(f"{value:g}" if isinstance(value, float) else "" if value == 0 else str(value))
+
+
+def without_password(text: str) -> str:
+    """A text in which passwords in addresses are not shown."""
     return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", text)
 
 

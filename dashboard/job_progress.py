@@ -95,15 +95,15 @@ def _bar(job: Job) -> None:
         st.rerun(scope="fragment")
 
 
-def result_of(kind: Kind[Given], given: Given, by_itself: bool, ask: str) -> Mapping[str, Any] | None:
+def result_of(kind: Kind[Given], given: Given, digest: str, by_itself: bool, ask: str) -> Mapping[str, Any] | None:
     """What a shared job of this kind returned; None, with a bar or a button or a sentence on the page, until it has.
 
-    It is put into the queue `by_itself`, or by a button that says `ask`. Raises BadData.
+    It is put into the queue `by_itself`, or by a button that says `ask`. `digest` is that of the pictures it reads.
     """
-    key = shared_key(kind, given) or ""
+    key = shared_key(kind, given, digest) or ""
     job = store().jobs.shared(key) or _ended_early(kind, key)
     if job is None and (by_itself or st.button(ask, icon=":material/search:", key=f"ask-{kind.name}")):
-        job = _requested(kind, given, key)
+        job = _requested(kind, given, digest, key)
     if job is None:
         return None
     if job.live:
@@ -116,13 +116,13 @@ def result_of(kind: Kind[Given], given: Given, by_itself: bool, ask: str) -> Map
     say("error", str(job.message or gone))
     if st.button("Try again", icon=":material/replay:", key=f"again-{kind.name}"):
         results.forget(store(), job)
-        _requested(kind, given, key)
+        _requested(kind, given, digest, key)
         st.rerun()
     return None
 
 
-def _requested(kind: Kind[Given], given: Given, key: str) -> Job:
-    job = request(store(), kind, given)
+def _requested(kind: Kind[Given], given: Given, digest: str, key: str) -> Job:
+    job = request(store(), kind, given, digest=digest)
     st.session_state[f"asked {kind.name}"] = (key, job.id)
     ensure_progress(store())
     return job

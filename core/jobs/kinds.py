@@ -66,9 +66,10 @@ def about_nothing(_given: object, _result: object) -> None:
 class Kind(Generic[Given]):
     """`work` does it. `is_quick`: people wait for it, and one of the two light places takes nothing else.
 
-    `inputs` is a digest of all that the work reads beside its arguments. A kind that has it is shared: the same request
-    twice is one job. `about` names what the result belongs to, "data:PATH" or "run:NUMBER", from the arguments and,
-    once there is one, the result. `version` is raised when the work returns something else than before.
+    `inputs` is the folder of pictures that the work reads beside its arguments. A kind that has it is shared: the same
+    request twice, of the same pictures, is one job. `about` names what the result belongs to, "data:PATH" or
+    "run:NUMBER", from the arguments and, once there is one, the result. `version` is raised when the work returns
+    something else than before.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Kind(Generic[Given]):
     arguments: type[Given]
     work: Callable[[Given, Desk], Work]
     is_quick: bool = False
-    inputs: Callable[[Given], str] | None = None
+    inputs: Callable[[Given], Path] | None = None
     about: Callable[[Given, Result | None], str | None] = about_nothing
     version: int = 1
 
@@ -214,7 +215,7 @@ def about_data(data: Path | str) -> str:
     return f"data:{data}"
 
 
-def _pictures_digest(data: Path) -> str:
+def pictures_digest(data: Path) -> str:
     """Changes with the pictures at `data`, with their files and with people's edits of them."""
     digest = hashlib.sha256()
     for picture in scan(data).pictures:
@@ -236,7 +237,7 @@ INSPECT = Kind(
     lane="light",
     arguments=InspectArguments,
     work=_inspect,
-    inputs=lambda given: _pictures_digest(given.data),
+    inputs=lambda given: given.data,
     about=lambda given, _result: about_data(given.data),
 )
 PREVIEW = Kind(
@@ -245,7 +246,7 @@ PREVIEW = Kind(
     arguments=PreviewArguments,
     work=_preview,
     is_quick=True,
-    inputs=lambda given: _pictures_digest(Path(parse(given.settings).data)),
+    inputs=lambda given: Path(parse(given.settings).data),
     about=lambda given, _result: about_data(parse(given.settings).data),
 )
 IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
@@ -264,21 +265,24 @@ def arguments_of(job: Job) -> BaseModel:
         raise BadRecipe([Fault(*one) for one in wrong]) from error
 
 
-def shared_key(kind: Kind[Given], given: Given) -> str | None:
-    """The name of a request, the same for the same work on the same inputs; None for a kind that is not shared.
+def shared_key(kind: Kind[Given], given: Given, digest: str | None = None) -> str | None:
+    """The name of a request, the same for the same work on the same pictures; None for a kind that is not shared.
 
+    Who asks for several things at once knows the `digest` of the pictures already: making it looks at every file.
     Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
     """
     if kind.inputs is None:
         return None
-    words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), kind.inputs(given)]
+    inputs = digest or pictures_digest(kind.inputs(given))
+    words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), inputs]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
 
-def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None) -> Job:
+def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None, digest: str | None = None) -> Job:
     """Put work into the queue; of a shared kind, the job that does it or has done it already.
 
-    With a `worker`, the job is its own at once and never waits. Raises BadData or BadRecipe.
+    With a `worker`, the job is its own at once and never waits; `digest` is that of `shared_key`. Raises BadData or
+    BadRecipe.
     """
     return store.jobs.submit(
         kind.name,
@@ -286,7 +290,7 @@ def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = 
         given.model_dump(mode="json"),
         home=None if kind.lane == "training" else home.installation_id(),
         about=kind.about(given, None),
-        shared_key=shared_key(kind, given),
+        shared_key=shared_key(kind, given, digest),
         worker=worker,
     )
 

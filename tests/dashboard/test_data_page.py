@@ -10,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from core import home
 from core.data import datasets
 from core.data.scan import read_image_folder, scan
+from core.jobs import kinds
+from core.jobs.kinds import pictures_digest
 from core.jobs.store import Store
 from core.recipe_settings import parse
 from dashboard.charts import class_bars
@@ -49,6 +51,26 @@ def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data:
     assert "Our *plants*" in page.selectbox(key="draft.data").options
     assert page.subheader[0].value != "Our *plants*"  # Escaped, so that it is shown as it is.
     assert name_of(str(data.folder)) == "Our *plants*"
+
+
+def test_the_pictures_are_looked_at_once_in_every_draw(
+    open_data: Callable[[str], AppTest], data: datasets.DataSet, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the inspection and for the preview, also where one of them is asked for."""
+    page = open_data(str(data.folder))
+    monkeypatch.setattr("dashboard.pictures.issues.BY_ITSELF", 100)
+    looked: list[Path] = []
+
+    def counted(folder: Path) -> str:
+        looked.append(folder)
+        return pictures_digest(folder)
+
+    monkeypatch.setattr(kinds, "pictures_digest", counted)
+    page.run()
+    assert not page.exception
+    assert [job.kind for job in store.jobs.live(home.installation_id(), ["inspect", "preview"])] == ["inspect"]
+    assert page.button(key="ask-preview")
+    assert looked == [data.folder]
 
 
 @pytest.mark.parametrize("file", [datasets.RECORD, datasets.EDITS])

@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import files, home
+from core.backbones.pretrained import own_file
 from core.data import datasets
-from core.data.scan import scan
+from core.data.scan import file_stamp, pictures_digest
 from core.data.split import Draw
 from core.errors import BadRecipe, Fault
 from core.events import Event, Progress
@@ -35,6 +35,7 @@ from core.training.validate import check
 
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
+LOADING = Progress(Message("Loading PyTorch"), 0, 1)
 
 
 class Arguments(BaseModel):
@@ -183,7 +184,7 @@ def _inspect(given: InspectArguments, _desk: Desk) -> Work:
 
 
 def _preview(given: PreviewArguments, desk: Desk) -> Work:
-    yield Progress(Message("Loading PyTorch"), 0, 1)
+    yield LOADING
     from core.results.preview import first_batch  # Imported here because it brings torch along.
 
     seen = first_batch(parse(given.settings))
@@ -192,6 +193,13 @@ def _preview(given: PreviewArguments, desk: Desk) -> Work:
     for file, (image, _label) in zip(files, seen, strict=True):
         image.save(file)
     return {"images": [str(file) for file in files], "labels": [label for _image, label in seen]}
+
+
+def _rates(recipe: Recipe, _desk: Desk) -> Work:
+    yield LOADING
+    from core.training.rate_finder import find_rate  # Imported here because it brings torch along.
+
+    return (yield from find_rate(recipe, home.features_folder())).to_json()
 
 
 def _train(recipe: Recipe, desk: Desk) -> Work:
@@ -214,16 +222,10 @@ def about_data(data: Path | str) -> str:
     return f"data:{data}"
 
 
-def _pictures_digest(data: Path) -> str:
-    """Changes with the pictures at `data`, with their files and with people's edits of them."""
-    digest = hashlib.sha256()
-    for picture in scan(data).pictures:
-        stamp: tuple[int, ...] = ()
-        with suppress(OSError):  # The work itself says which picture is gone.
-            status = picture.path.stat()
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        digest.update(json.dumps([picture.file, picture.label, picture.split, stamp]).encode())
-    return digest.hexdigest()
+def _recipe_digest(recipe: Recipe) -> str:
+    """Changes with the pictures of a recipe, and with weights of one's own."""
+    weights = own_file(recipe.weights)
+    return f"{pictures_digest(Path(recipe.data))} {weights and file_stamp(weights)}"
 
 
 TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
@@ -236,7 +238,7 @@ INSPECT = Kind(
     lane="light",
     arguments=InspectArguments,
     work=_inspect,
-    inputs=lambda given: _pictures_digest(given.data),
+    inputs=lambda given: pictures_digest(given.data),
     about=lambda given, _result: about_data(given.data),
 )
 PREVIEW = Kind(
@@ -245,11 +247,20 @@ PREVIEW = Kind(
     arguments=PreviewArguments,
     work=_preview,
     is_quick=True,
-    inputs=lambda given: _pictures_digest(Path(parse(given.settings).data)),
+    inputs=lambda given: pictures_digest(Path(parse(given.settings).data)),
     about=lambda given, _result: about_data(parse(given.settings).data),
 )
+RATES = Kind(
+    name="rates",
+    lane="light",
+    arguments=Recipe,
+    work=_rates,
+    is_quick=True,
+    inputs=_recipe_digest,
+    about=lambda recipe, _result: about_data(recipe.data),
+)
 IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW, RATES)}
 
 
 def arguments_of(job: Job) -> BaseModel:

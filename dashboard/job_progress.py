@@ -82,17 +82,17 @@ def show_last_failure() -> None:
 
 
 def _bar(job: Job) -> None:
-    bar, button = st.columns([5, 1], vertical_alignment="center")
     progress = job.progress
     share = min(progress.done / progress.total, 1.0) if progress and progress.total else 0.0
     amount = f" · {share:.0%}" if progress and progress.total > 1 else " …"
     stage = str(progress.stage) if progress else "Waiting" if job.status == "queued" else "Starting"
-    bar.progress(share, f"{plain(stage)}{amount}")
     asked = bool(job.request)
     label = "Ending …" if asked else "Cancel"
-    if button.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked, width="stretch"):
-        cancel(store(), job.id)
-        st.rerun(scope="fragment")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(share, f"{plain(stage)}{amount}", width="stretch")
+        if st.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked):
+            cancel(store(), job.id)
+            st.rerun(scope="fragment")
 
 
 def result_of(kind: Kind[Given], given: Given, by_itself: bool, ask: str) -> Mapping[str, Any] | None:

@@ -91,6 +91,23 @@ def _no_exact_head(recipe: Recipe) -> Iterator[Fault]:
     return (Fault(field, flat[field], Message(advice)) for fits, field, advice in wanted if not fits)
 
 
+def rate_question(recipe: Recipe) -> Recipe:
+    """What the search for a learning rate depends on; all else is as by default, so that equal searches are equal.
+
+    Raises BadRecipe for L-BFGS.
+    """
+    if recipe.optimizer.name == "lbfgs":
+        advice = Message(
+            "must be {others} to search a learning rate: L-BFGS finds the length of its steps by itself",
+            others=alternatives(tuple(name for name in OPTIMIZER.rows if name != "lbfgs")),
+        )
+        raise BadRecipe([Fault("optimizer.name", "lbfgs", advice)])
+    no_part = ("epochs", "schedule", "keep", "patience", "head_first", "repeats")
+    rest = {name: Recipe.model_fields[name].default for name in no_part}
+    default = type(recipe.optimizer).model_fields["lr"].default
+    return recipe.model_copy(update={**rest, "optimizer": recipe.optimizer.model_copy(update={"lr": default})})
+
+
 def _fault(settings: Mapping[str, Any], loc: tuple[int | str, ...], kind: str) -> Fault:
     """One of pydantic's findings in our words; `loc` is its path."""
     section, *inside = map(str, (*loc, "name") if kind == NO_SUCH_ROW else loc)

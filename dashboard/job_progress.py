@@ -82,23 +82,26 @@ def show_last_failure() -> None:
 
 
 def _bar(job: Job) -> None:
-    bar, button = st.columns([5, 1], vertical_alignment="center")
     progress = job.progress
     share = min(progress.done / progress.total, 1.0) if progress and progress.total else 0.0
     amount = f" · {share:.0%}" if progress and progress.total > 1 else " …"
     stage = str(progress.stage) if progress else "Waiting" if job.status == "queued" else "Starting"
-    bar.progress(share, f"{plain(stage)}{amount}")
     asked = bool(job.request)
     label = "Ending …" if asked else "Cancel"
-    if button.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked, width="stretch"):
-        cancel(store(), job.id)
-        st.rerun(scope="fragment")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(share, f"{plain(stage)}{amount}", width="stretch")
+        if st.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked):
+            cancel(store(), job.id)
+            st.rerun(scope="fragment")
 
 
-def result_of(kind: Kind[Given], given: Given, digest: str, by_itself: bool, ask: str) -> Mapping[str, Any] | None:
+def result_of(
+    kind: Kind[Given], given: Given, by_itself: bool, ask: str, digest: str | None = None
+) -> Mapping[str, Any] | None:
     """What a shared job of this kind returned; None, with a bar or a button or a sentence on the page, until it has.
 
-    It is put into the queue `by_itself`, or by a button that says `ask`. `digest` is that of the pictures it reads.
+    It is put into the queue `by_itself`, or by a button that says `ask`. `digest` is that of the pictures it reads,
+    where it is known already. Raises BadData.
     """
     key = shared_key(kind, given, digest) or ""
     job = store().jobs.shared(key) or _ended_early(kind, key)
@@ -121,7 +124,7 @@ def result_of(kind: Kind[Given], given: Given, digest: str, by_itself: bool, ask
     return None
 
 
-def _requested(kind: Kind[Given], given: Given, digest: str, key: str) -> Job:
+def _requested(kind: Kind[Given], given: Given, digest: str | None, key: str) -> Job:
     job = request(store(), kind, given, digest=digest)
     st.session_state[f"asked {kind.name}"] = (key, job.id)
     ensure_progress(store())

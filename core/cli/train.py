@@ -1,4 +1,4 @@
-"""`python -m core train RECIPE.toml`: train here and now, with a progress bar or with one JSON event per line."""
+"""`python -m core train RECIPE.toml` and `rate RECIPE.toml`: train, or search a learning rate, here and now."""
 
 import argparse
 import json
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
-from core import events
+from core import events, home
+from core.cli.data import watched
 from core.errors import BadRecipe, Fault, JobFailed
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, RunStarted, RunStopped, StepEnded
 from core.figures import answers, few_images, looked_at, score
@@ -22,26 +24,38 @@ from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.messages import Message, percent
 from core.presets import expand
-from core.recipe_settings import read_toml
+from core.recipe import Recipe
+from core.recipe_settings import rate_question, read_toml
 from core.training.validate import check
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+SHOWN_EVERY = 7
+"""Steps of a search between two lines of its table: two lines for each factor of 10."""
+
 
 def add_to(commands: "Commands") -> None:
-    """Declare the command."""
+    """Declare the commands."""
     command = commands.add_parser("train", help="train a recipe, and keep the weights of an epoch")
+    _add_recipe(command)
+    command.add_argument("--json", action="store_true", help="print one event per line")
+    command.set_defaults(command=run)
+    command = commands.add_parser("rate", help="search a learning rate for a recipe; nothing is trained or kept")
+    _add_recipe(command)
+    command.add_argument("--json", action="store_true", help="print one object")
+    command.set_defaults(command=search_rate)
+
+
+def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", type=Path, help="a TOML file")
     command.add_argument(
         "--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE", help="such as optimizer.lr=0.01"
     )
-    command.add_argument("--json", action="store_true", help="print one event per line")
-    command.set_defaults(command=run)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Train and print. Ctrl-C stops after the current batch and keeps what was learnt."""
+def asked_for(options: argparse.Namespace) -> tuple[Recipe, str | None]:
+    """The recipe that the arguments name, checked, and its preset. Raises BadRecipe."""
     settings = read_toml(options.recipe)
     for change in options.changes:
         apply(change, settings)
@@ -52,7 +66,30 @@ def run(options: argparse.Namespace) -> None:
         if said:
             print(said, file=sys.stderr)
     settings, preset = expand(settings)
-    recipe = check(settings)
+    return check(settings), preset
+
+
+def search_rate(options: argparse.Namespace) -> None:
+    """Print what the search says, and the loss at some of the rates. Raises BadRecipe, also for L-BFGS."""
+    recipe = rate_question(asked_for(options)[0])
+    # Imported here because it brings torch along, which a wrong recipe need not wait for.
+    from core.training.rate_finder import find_rate
+
+    sweep = watched(find_rate(recipe, home.features_folder()))
+    if options.json:
+        print(json.dumps(sweep.to_json() | {"sentence": str(sweep.sentence)}))
+        return
+    console = Console()
+    table = Table(Column("learning rate", justify="right"), Column("loss", justify="right"))
+    for rate, loss in list(zip(sweep.rates, sweep.losses, strict=True))[::-SHOWN_EVERY][::-1]:
+        table.add_row(f"{rate:.1e}", f"{loss:.4f}")
+    console.print(table)
+    console.print(str(sweep.sentence), markup=False)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train and print. Ctrl-C stops after the current batch and keeps what was learnt."""
+    recipe, preset = asked_for(options)
     # Imported here because it brings torch along, which a wrong recipe need not wait for.
     from core.jobs.drive import drive
 

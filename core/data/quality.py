@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,15 @@ class Issue:
     pictures: tuple[Path, ...]
     remedy: Message
     leave_out: tuple[Path, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "text": self.text.to_json(),
+            "pictures": [str(path) for path in self.pictures],
+            "remedy": self.remedy.to_json(),
+            "leave_out": [str(path) for path in self.leave_out],
+        }
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Find the pictures and classes of a folder or of a data set, as they are after people's changes. None is opened."""
 
+import hashlib
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,6 +97,23 @@ def scan(path: Path) -> Scan:
     if time.time_ns() - max(folders, default=0) <= files.SETTLED:
         return _scan(path)
     return _remembered.scan(path, (folders, tuple(_file_versions(path))))
+
+
+def pictures_digest(path: Path) -> str:
+    """Changes with the pictures at `path`, with their files and with people's edits of them. Raises BadData."""
+    digest = hashlib.sha256()
+    for picture in scan(path).pictures:
+        known = [picture.file, picture.label, picture.split, file_stamp(picture.path)]
+        digest.update(json.dumps(known).encode())
+    return digest.hexdigest()
+
+
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """Changes with a file; empty for one that is gone: whoever reads it says so."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return ()
 
 
 def read_image_folder(path: Path) -> ImageFolder:

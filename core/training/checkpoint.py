@@ -3,8 +3,7 @@
 The kept model is one safetensors file with weights, recipe, class names and pre-processing, so that weights never meet
 another run's class names. It carries a digest of all it holds, because neither safetensors nor torch notices a flipped
 byte. The state has what learns and what is drawn at random. What is frozen is not in it: it comes from the same
-weights, or the same seed, again. The order and the variants of pictures are decided by
-seed and epoch, and so are not in it either.
+weights, or the same seed, again. Seed and epoch decide the order and the variants of pictures, which are not in it.
 """
 
 import dataclasses
@@ -38,8 +37,7 @@ from core.training.setup import Setup
 from core.training.state import Snapshot, TrainingState
 
 AFTER_EPOCHS = 1.0
-"""Seconds between two checkpoints at ends of epochs: over features, an epoch takes milliseconds, and a checkpoint some
-tens of them."""
+"""Seconds between two checkpoints at ends of epochs: over features, an epoch takes less time than a checkpoint."""
 AMID_EPOCHS = 30.0
 """Seconds without a checkpoint after which one is made in the middle of an epoch."""
 
@@ -288,15 +286,12 @@ def _sums(saved: dict[str, float] | list[float]) -> dict[str, float]:
 
 def _history(saved: SavedState) -> list[EpochEnded]:
     """The epochs that have ended. Before November 2026 the lowest loss, penalties included, decided which was kept."""
-    ended = [event for values in saved["history"] if isinstance(event := _event(values), EpochEnded)]
+    known = (events.from_dict("epoch_ended", values) for values in saved["history"])
+    ended = [event for event in known if isinstance(event, EpochEnded)]
     if ended and not any(one.kept for one in ended):
         best = min(ended, key=lambda one: (one.val or one.train).loss)
         return [dataclasses.replace(one, kept=one is best) for one in ended]
     return ended
-
-
-def _event(values: dict[str, Any]) -> events.Event:
-    return events.from_dict("epoch_ended", values)
 
 
 def _generators(device: torch.device) -> dict[str, torch.Tensor]:

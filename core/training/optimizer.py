@@ -74,10 +74,14 @@ def build_optimizer(settings: Optimizer, groups: RateGroups, factors: Mapping[st
 
 def set_rates(optimizer: optim.Optimizer, recipe: Recipe, at: Moment) -> float:
     """Set the learning rates for the step at a moment; returns that of the first group."""
-    factor = recipe.schedule.factor(at)
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.optimizer.lr * group.get("factor", 1.0) * factor
+    spread_rate(optimizer, recipe.optimizer.lr, recipe.schedule.factor(at))
     return float(optimizer.param_groups[0]["lr"])
+
+
+def spread_rate(optimizer: optim.Optimizer, rate: float, scheduled: float = 1.0) -> None:
+    """Give every group its own factor of `rate`, times what a schedule makes of all rates."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("factor", 1.0) * scheduled
 
 
 @torch.no_grad()

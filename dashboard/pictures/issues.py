@@ -23,7 +23,7 @@ def inspection(found: Scan, digest: str) -> Mapping[str, Any] | None:
     own = draft.current()
     given = InspectArguments(data=Path(own.data_path()), **asdict(own.draw()))
     ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
-    return job_progress.result_of(INSPECT, given, digest, len(found.pictures) <= BY_ITSELF, ask)
+    return job_progress.result_of(INSPECT, given, len(found.pictures) <= BY_ITSELF, ask, digest)
 
 
 def show_issues(found: Scan, seen: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data.scan import Scan, read_image_folder
+from core.data.scan import Scan, pictures_digest, read_image_folder
 from core.errors import BadData
-from core.jobs.kinds import PREVIEW, PreviewArguments, pictures_digest
+from core.jobs.kinds import PREVIEW, PreviewArguments
 from dashboard import draft, job_progress, picture_choice, picture_sets
 from dashboard.charts import class_bars
 from dashboard.components.live_chart import live_chart
@@ -98,7 +98,7 @@ def first_batch(digest: str) -> None:
         return
     settings["weights"] = recipe.weights
     st.markdown("**What the network sees** in the first batch: sized, cropped and varied")
-    seen = job_progress.result_of(PREVIEW, PreviewArguments(settings=settings), digest, False, "Show it")
+    seen = job_progress.result_of(PREVIEW, PreviewArguments(settings=settings), False, "Show it", digest)
     if seen:
         st.image(seen["images"], caption=[plain(label) for label in seen["labels"]], width=SEEN)
 

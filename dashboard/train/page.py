@@ -29,7 +29,7 @@ def main() -> None:
     with st.sidebar:
         drawn = picture_choice.choose_pictures()
         recipe_form.backbone_controls()
-        recipe_form.optimizer_controls()
+        below_rate = recipe_form.optimizer_controls()
         recipe_form.schedule_controls()
         with st.container():
             if drawn:
@@ -39,6 +39,8 @@ def main() -> None:
     classes = len(folder.classes) if folder else 0
     network.show_network(classes)
     recipe, faults, said = lately_checked(draft.current().settings())
+    with below_rate:
+        recipe_form.search_rate(recipe)
     button, counts = st.columns([1, 3], vertical_alignment="center")
     pressed = button.button(
         "Train", type="primary", icon=":material/play_arrow:", disabled=recipe is None, key="train", width="stretch"

@@ -1,23 +1,30 @@
 """The settings of the next run, and what it will cost."""
 
 from collections import Counter
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
 from core.data.split import Split, kept_numbers
-from core.messages import percent
+from core.errors import BadRecipe
+from core.jobs.kinds import RATES
+from core.messages import Message, percent
 from core.optimizers import OPTIMIZER
 from core.recipe import Recipe
-from core.recipe_fields import TableOf
-from core.recipe_settings import SETTINGS, TABLES
+from core.recipe_fields import Setting, TableOf
+from core.recipe_settings import SETTINGS, TABLES, rate_question
 from core.schedules import SCHEDULE
 from core.settings import settings
 from dashboard.draft import current
+from dashboard.job_progress import result_of
+from dashboard.services import saying_trouble
 from dashboard.setting_widget import setting_widget
-from dashboard.text import byte_size, short
+from dashboard.text import byte_size, fault_in_words, plain, short
 
+RATE_HELP = "Takes some steps at growing rates and says where the loss fell fastest. Nothing of it is kept."
 STATES = {
     "bundled": "comes with Thaw",
     "cached": "on this computer",
@@ -68,11 +75,47 @@ def _take_backbone() -> None:
     draft["image_size"] = None
 
 
-def optimizer_controls() -> None:
-    """The optimizer, its settings, and the penalties."""
+def optimizer_controls() -> DeltaGenerator:
+    """The optimizer, its settings, and the penalties; returns the place below the learning rate."""
     with st.container():
-        _row_of(OPTIMIZER)
+        setting_widget(OPTIMIZER.name)
+        rate, *others = _settings_of(OPTIMIZER)
+        setting_widget(rate)
+        below = st.container()
+        _widgets(others, OPTIMIZER)
     _side_by_side("penalties.l1", "penalties.l2")
+    return below
+
+
+def search_rate(recipe: Recipe | None) -> None:
+    """A button that searches a learning rate; then how far that is, and what it found, while it fits the settings."""
+    try:
+        question = rate_question(recipe) if recipe else None
+        explained = RATE_HELP if recipe else "Once what is wrong with the settings is mended."
+    except BadRecipe as error:
+        question, explained = None, fault_in_words(error.faults[0])
+    if question is None or question != st.session_state.get("searched rate"):
+        button: dict[str, Any] = {"key": "find rate", "icon": ":material/search:", "width": "stretch"}
+        off = question is None
+        st.button("Find a rate", help=explained, disabled=off, on_click=_ask_for_rate, args=(question,), **button)
+        return
+    with saying_trouble():
+        if found := result_of(RATES, question, True, "Find a rate"):
+            _show_rate(Message.parse(found["sentence"]), found["suggested"])
+
+
+def _ask_for_rate(question: Recipe) -> None:
+    st.session_state["searched rate"] = question
+
+
+def _show_rate(sentence: Message, rate: float | None) -> None:
+    st.caption(plain(str(sentence)))
+    if rate is not None and rate != current()["optimizer.lr"]:
+        st.button(f"Use {rate:g}", key="use rate", on_click=_use_rate, args=(rate,), width="stretch")
+
+
+def _use_rate(rate: float) -> None:
+    current()["optimizer.lr"] = rate
 
 
 def schedule_controls() -> None:
@@ -98,15 +141,22 @@ def schedule_controls() -> None:
 
 
 def _row_of(table: TableOf) -> None:
-    """The rows of a table by name, and the settings of the chosen one; advanced ones in a closed part."""
+    """The rows of a table by name, and the settings of the chosen one."""
     setting_widget(table.name)
-    row = current()[table.name.path]
-    settings = table.settings(row).values()
+    _widgets(_settings_of(table), table)
+
+
+def _settings_of(table: TableOf) -> list[Setting]:
+    return list(table.settings(current()[table.name.path]).values())
+
+
+def _widgets(settings: list[Setting], table: TableOf) -> None:
+    """Settings of the chosen row; advanced ones in a closed part."""
     for setting in settings:
         if not setting.about.advanced:
             setting_widget(setting)
     if advanced := [setting for setting in settings if setting.about.advanced]:
-        with st.expander(f"More of {table.rows[row].label}"):
+        with st.expander(f"More of {table.rows[current()[table.name.path]].label}"):
             for setting in advanced:
                 setting_widget(setting)
 

@@ -106,6 +106,23 @@ def test_a_failed_run_exits_with_1(recipe: str, make_folder: MakeFolder) -> None
     assert "Run 1 is failed and has no weights" in refused.stderr
 
 
+def test_a_learning_rate_is_searched(recipe: str) -> None:
+    searched = core("rate", recipe, "--json", "--set", "penalties.l2=10")
+    assert searched.returncode == 0, searched.stderr
+    found = json.loads(searched.stdout)
+    assert found.keys() == {"rates", "losses", "suggested", "sentence"}
+    assert len(found["rates"]) == len(found["losses"])
+    assert found["rates"][0] == pytest.approx(1e-7)
+    assert found["sentence"].startswith(f"Start from a learning rate of {found['suggested']:g}: ")
+    in_words = core("rate", recipe, "--set", "penalties.l2=10").stdout
+    assert found["sentence"] in " ".join(in_words.split())
+    assert f"{found['rates'][-1]:.1e} │ {found['losses'][-1]:.4f}" in in_words
+    assert open_store().runs.all() == []
+    failed = core("rate", recipe, "--set", "optimizer={name='lbfgs'}")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.startswith('optimizer.name = \'lbfgs\': must be "adam", "sgd" or "adamw" to search a learning')
+
+
 def test_nobody_need_read_to_the_end() -> None:
     command = [sys.executable, "-m", "core", "backbones", "--json"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -9,9 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import home
 from core.data import datasets
-from core.data.scan import read_image_folder, scan
-from core.jobs import kinds
-from core.jobs.kinds import pictures_digest
+from core.data.scan import pictures_digest, read_image_folder, scan
 from core.jobs.store import Store
 from core.recipe_settings import parse
 from dashboard.charts import class_bars
@@ -65,7 +63,8 @@ def test_the_pictures_are_looked_at_once_in_every_draw(
         looked.append(folder)
         return pictures_digest(folder)
 
-    monkeypatch.setattr(kinds, "pictures_digest", counted)
+    for module in ("core.data.scan", "core.jobs.kinds"):
+        monkeypatch.setattr(f"{module}.pictures_digest", counted)
     page.run()
     assert not page.exception
     assert [job.kind for job in store.jobs.live(home.installation_id(), ["inspect", "preview"])] == ["inspect"]

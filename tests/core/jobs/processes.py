@@ -6,6 +6,8 @@ from pathlib import Path
 
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["core.jobs.drive", "core.training.loop"])
+SPAWNED = multiprocessing.get_context("spawn")
+"""For a process whose memory is limited: it loads torch by itself, within the limit."""
 
 
 def work(thaw_home: str, memory: int | None) -> None:
@@ -35,9 +37,9 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def start(thaw_home: Path, memory: int | None = None) -> multiprocessing.context.ForkServerProcess:
+def start(thaw_home: Path, memory: int | None = None) -> multiprocessing.process.BaseProcess:
     """A worker, running."""
-    process = FORKED.Process(target=work, args=(str(thaw_home), memory))
+    process = (FORKED if memory is None else SPAWNED).Process(target=work, args=(str(thaw_home), memory))
     process.start()
     return process
 

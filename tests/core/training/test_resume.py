@@ -93,7 +93,7 @@ def epochs(said: list[Event]) -> list[tuple[Any, ...]]:
     ]
 
 
-def tested(said: list[Event]) -> list[KeptTested]:
+def figures_of_test(said: list[Event]) -> list[KeptTested]:
     return [event for event in said if isinstance(event, KeptTested)]
 
 
@@ -141,7 +141,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
 
     assert losses(said) == losses(expected)
     assert epochs(said) == epochs(expected)
-    assert tested(said) == tested(expected)
+    assert figures_of_test(said) == figures_of_test(expected)
     assert isinstance(last[-1], RunFinished)
     assert_same_weights(parts, whole)
 
@@ -164,8 +164,8 @@ def test_the_test_after_a_pause_is_of_the_kept_weights(make_folder: MakeFolder, 
     whole, parts = Runs(tmp_path / "whole", None), Runs(tmp_path / "parts", None)
     expected = whole.go(recipe)
     said = [*parts.go(recipe, end_of_epoch(3)), *parts.go(recipe)]
-    assert tested(said) == tested(expected)
-    assert tested(said)[0].epoch < 3
+    assert figures_of_test(said) == figures_of_test(expected)
+    assert figures_of_test(said)[0].epoch < 3
 
 
 def test_more_epochs_say_what_they_do_to_the_schedule(make_folder: MakeFolder, tmp_path: Path) -> None:

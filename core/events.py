@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
+from core.figures import Confusion, Score, balanced_accuracy
 from core.messages import Message
 
 
@@ -97,7 +98,8 @@ class RunStarted:
 
     A run that goes on where it was interrupted says so again, with the epochs and steps that are done.
 
-    `device` and `precision` ("fp32" or "bf16") are what "auto" came to; the frozen part may have run in another.
+    `device` and `precision` are what "auto" came to: "fp32", "bf16", or "tf32" for 32-bit numbers of which a GPU
+    multiplies the first bits only. The frozen part may have run in another precision.
     """
 
     classes: tuple[str, ...]
@@ -127,8 +129,13 @@ class StepEnded:
 class EpochEnded:
     """One pass over the training images, then one over the validation images.
 
-    `train` is measured on the way, while the weights still change; `val` is None where there are no validation
-    images; `seconds` covers both passes, `images_per_second` the training pass alone.
+    `train` is a running mean: measured on the way, while the weights still change. `val` is None where there are no
+    validation images; `confusion` counts the answers to them. `seconds` covers both passes, `images_per_second` the
+    training pass alone.
+
+    `moved` says for each block that learns how far its weights are from where they began: ‖w − w₀‖ / ‖w₀‖. `zeros` is
+    the share of the head's weights that are exactly 0; None where the head is frozen. `kept` is true where these
+    weights are the ones to keep so far.
     """
 
     epoch: int
@@ -136,6 +143,19 @@ class EpochEnded:
     val: Metrics | None
     seconds: float
     images_per_second: float
+    confusion: Confusion = ()
+    moved: Mapping[str, float] = field(default_factory=dict)
+    zeros: float | None = None
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class KeptTested:
+    """The kept weights, those after `epoch`, have been tried on the test images, which nothing was chosen by."""
+
+    epoch: int
+    metrics: Metrics
+    confusion: Confusion
 
 
 @dataclass(frozen=True)
@@ -151,7 +171,7 @@ class Checkpointing:
 
 @dataclass(frozen=True)
 class ArtifactSaved:
-    """The best weights were written: those as they were after `epoch` (0: before the first epoch ended)."""
+    """The weights to keep were written: those as they were after `epoch` (0: before the first epoch ended)."""
 
     path: str
     epoch: int
@@ -159,19 +179,22 @@ class ArtifactSaved:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """The last event of a run that ended by itself. `best_epoch` is the one whose weights were kept."""
+    """The last event of a run that ended by itself. `kept_epoch` is the one whose weights were kept.
 
-    best_epoch: int
-    val_accuracy: float | None
+    `val` counts its answers to the validation images, None where there are no such images.
+    """
+
+    kept_epoch: int
+    val: Score | None
     seconds: float
 
 
 @dataclass(frozen=True)
 class RunStopped:
-    """The last event of a run that somebody stopped. `best_epoch` is 0 when no epoch had ended."""
+    """The last event of a run that somebody stopped. `kept_epoch` is 0 when no epoch had ended."""
 
-    best_epoch: int
-    val_accuracy: float | None
+    kept_epoch: int
+    val: Score | None
     seconds: float
 
 
@@ -182,6 +205,7 @@ Event = (
     | RunStarted
     | StepEnded
     | EpochEnded
+    | KeptTested
     | Checkpointing
     | ArtifactSaved
     | RunFinished
@@ -206,7 +230,14 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 def from_dict(kind: str, values: Mapping[str, Any]) -> Event:
     """The event called `kind` ("epoch_ended") from what `to_dict` gave, also after JSON."""
-    return _KINDS[kind].validate_python(values)
+    return _KINDS[kind].validate_python(_of_today(kind, values))
+
+
+def _of_today(kind: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was stored before November 2026: the kept epoch had another name, and no counts."""
+    if kind not in ("run_finished", "run_stopped") or "best_epoch" not in values:
+        return values
+    return {"kept_epoch": values["best_epoch"], "val": None, "seconds": values["seconds"]}
 
 
 def measures(event: Event) -> tuple[int, dict[str, float]]:
@@ -247,19 +278,24 @@ class Terms(Protocol):
         """The penalty l2·Σw²."""
 
 
+Measure = Callable[[Terms, "Tensor", "Tensor"], "Tensor"]
+"""From the objective, logits (B, classes) and labels (B) of a batch to a scalar, or to a value for each image (B)."""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """`measure(terms, logits, labels)` measures one batch: `logits` (B, classes), `labels` (B), on the device.
+    """What is measured. `title` is what people call it, `format` how its numbers are written (Python's and plotly's).
 
-    It gives a value for each image (B), of which the mean is taken, where `of_each_image`; otherwise a scalar, the
-    mean over the batch. Over an epoch, a metric is the mean over its images. `title` is what people call it, `format`
-    how its numbers are written (Python's and plotly's format).
+    Most are means over the images: `measure(terms, logits, labels)` measures one batch, with `logits` (B, classes) and
+    `labels` (B) on the device. It gives a value for each image (B), of which the mean is taken, where `of_each_image`;
+    otherwise a scalar, the mean over the batch. Others are made `of_counts`: of a whole pass's answers.
     """
 
     title: str
     format: str
-    measure: "Callable[[Terms, Tensor, Tensor], Tensor]"
+    measure: "Measure | None" = None
     of_each_image: bool = False
+    of_counts: Callable[[Confusion], float] | None = None
 
 
 METRICS: dict[str, Metric] = {
@@ -270,6 +306,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": Metric(
         "accuracy", ".1%", lambda _terms, logits, labels: logits.argmax(1) == labels, of_each_image=True
     ),
+    "balanced_accuracy": Metric("balanced accuracy", ".1%", of_counts=balanced_accuracy),
 }
 """By name. The first five are kept of every step too (`core.events.Metrics`); more of them are kept of epochs only."""
 

@@ -83,14 +83,18 @@ def results_folder() -> Path:
 
 def run_folder(run: int) -> Path:
     """Where the files of a run are; made when it is not there yet."""
-    folder = thaw_home() / "runs" / str(run)
+    folder = _run_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
+def _run_folder(run: int) -> Path:
+    return thaw_home() / "runs" / str(run)
+
+
 def remove_run(run: int) -> None:
     """Delete the files of a run."""
-    shutil.rmtree(thaw_home() / "runs" / str(run), ignore_errors=True)
+    shutil.rmtree(_run_folder(run), ignore_errors=True)
 
 
 def resume_file(run: int) -> Path:
@@ -99,5 +103,5 @@ def resume_file(run: int) -> Path:
 
 
 def weights_file(run: int) -> Path:
-    """The kept weights of a run; there is none before its first epoch has ended."""
-    return run_folder(run) / "model.safetensors"
+    """The kept weights of a run; there is none before its first epoch has ended, or where there is no such run."""
+    return _run_folder(run) / "model.safetensors"

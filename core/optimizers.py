@@ -3,29 +3,23 @@
 No torch here: `core.training.optimizer` has a row for each, which builds torch's optimizer from these settings.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator
 
-from core.recipe_fields import About, Choice, Frozen, Number, Setting, Switch, described
+from core.recipe_fields import About, Count, Number, Row, Switch, TableOf
 
 LearningRate = Annotated[
     Number, Field(gt=0), About("Learning rate", "How far each step goes. Too high diverges, too low learns nothing.")
 ]
 
 
-class Optimizer(Frozen):
+class Optimizer(Row):
     """What all optimizers have. Each is a subclass in OPTIMIZERS; `core.training.optimizer` builds torch's.
 
-    `label` is its name on the page, `help` a sentence about it. Its learning rate has a default of its own.
+    Its learning rate has a default of its own.
     """
 
-    label: ClassVar[str]
-    help: ClassVar[str]
-    name: str
     lr: LearningRate
 
 
@@ -112,40 +106,26 @@ class AdamW(Optimizer):
     eps: Epsilon = 1e-8
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW)}
+class Lbfgs(Optimizer):
+    """L-BFGS (Liu and Nocedal, 1989) over all pictures at once, for a head on kept features: the exact optimum."""
+
+    label = "L-BFGS"
+    help = "L-BFGS walks straight to the optimum of a head over all pictures at once."
+    name: Literal["lbfgs"] = "lbfgs"
+    lr: LearningRate = 1.0
+    max_iter: Annotated[
+        Count, Field(ge=1, le=1000), About("Iterations", "Steps of its own in each epoch.", advanced=True)
+    ] = 20
+    history_size: Annotated[
+        Count, Field(ge=1, le=100), About("Memory", "Earlier gradients that shape a step.", advanced=True)
+    ] = 10
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW, Lbfgs)
+}
 """All optimizers by the name that recipes have for them. A new one is a class above, a name here, and a row in
 `core.training.optimizer`."""
-OPTIMIZER_NAME = Setting(
-    "optimizer.name",
-    "choice",
-    About("Optimizer", "How a step is made of gradients."),
-    default="adam",
-    choices={name: Choice(model.label, model.help) for name, model in OPTIMIZERS.items()},
-)
-NO_SUCH_OPTIMIZER = "no_such_optimizer"
-"""What pydantic calls the fault of a name that is in no row."""
-
-
-def _chosen_optimizer(settings: Any) -> Any:
-    """The optimizer that is named; the default where no name is given, so that `--set optimizer.lr=0.01` is enough."""
-    if not isinstance(settings, Mapping):
-        return settings
-    name = settings.get("name", OPTIMIZER_NAME.default)
-    if not isinstance(name, str) or name not in OPTIMIZERS:
-        raise PydanticCustomError(NO_SUCH_OPTIMIZER, "no such optimizer")
-    return OPTIMIZERS[name].model_validate(settings)
-
-
-ChosenOptimizer = Annotated[SerializeAsAny[Optimizer], BeforeValidator(_chosen_optimizer)]
+OPTIMIZER = TableOf("optimizer", About("Optimizer", "How a step is made of gradients."), "adam", OPTIMIZERS)
+ChosenOptimizer = Annotated[Optimizer, OPTIMIZER]
 """The field of a recipe that takes the settings of any optimizer."""
-
-
-def optimizer_settings(name: str) -> dict[str, Setting]:
-    """The settings of one optimizer, by their path ("optimizer.lr"); its name is not among them."""
-    return described(OPTIMIZERS[name], "optimizer")
-
-
-def defaults(optimizer: str) -> str:
-    """An optimizer's settings in a line: "lr 0.001, betas [0.9, 0.999], eps 1e-08"."""
-    settings = optimizer_settings(optimizer).values()
-    return ", ".join(f"{one.path.split('.')[-1]} {json.dumps(one.default)}" for one in settings)

@@ -4,27 +4,30 @@
 image folder exist is a question about the world, and `core.training.validate` answers it.
 """
 
-import difflib
-import tomllib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from core.errors import BadRecipe, Fault
-from core.messages import Message
-from core.optimizers import (
-    NO_SUCH_OPTIMIZER,
-    OPTIMIZER_NAME,
-    OPTIMIZERS,
-    Adam,
-    ChosenOptimizer,
-    defaults,
-    optimizer_settings,
+from core.optimizers import Adam, ChosenOptimizer
+from core.recipe_fields import (
+    About,
+    Choice,
+    Count,
+    Frozen,
+    Number,
+    OneOf,
 )
-from core.recipe_fields import About, Choice, Count, Frozen, Number, OneOf, Setting, alternatives, beside, described
+from core.schedules import ChosenSchedule, Constant
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What draws the split; the new head, random weights and dropout; the order of pictures and their variations."""
+
+    split: int
+    init: int
+    order: int
 
 
 class Penalties(Frozen):
@@ -38,11 +41,53 @@ class Penalties(Frozen):
     l2: Annotated[
         Number,
         Field(ge=0),
-        About("L2 penalty", "Factor of the sum of squared weights: keeps all weights small.", step=1e-4),
+        About(
+            "L2 penalty",
+            "Factor of the sum of squared weights: keeps all weights small. A paper's weight decay w is l2 = w/2 here, "
+            "for SGD; AdamW's is another thing.",
+            step=1e-4,
+        ),
     ] = 0.0
 
 
+class Rates(Frozen):
+    """Factors on the optimizer's learning rate, for three groups of blocks (`core.backbones.catalogue.rate_group`)."""
+
+    head: Annotated[
+        Number,
+        Field(ge=0),
+        About("Rate of the head", "Factor on the learning rate for the new last layer.", step=0.1, advanced=True),
+    ] = 1.0
+    late: Annotated[
+        Number,
+        Field(ge=0),
+        About(
+            "Rate of late blocks",
+            "Factor for the later half of the other blocks. 0 moves no weight, but is not frozen: BatchNorm learns.",
+            step=0.1,
+            advanced=True,
+        ),
+    ] = 1.0
+    early: Annotated[
+        Number,
+        Field(ge=0),
+        About("Rate of early blocks", "Factor for the earlier half of the other blocks.", step=0.1, advanced=True),
+    ] = 1.0
+
+
 WEIGHTS = {"pretrained": Choice("Pretrained weights"), "random": Choice("Random")}
+OWN_WEIGHTS = r"^run:[1-9]\d{0,9}$|[./\\]"
+"""Weights of one's own: those that a run has kept, or a file, whose path has a dot or a slash."""
+KEEPS = {"best": Choice("The best epoch"), "last": Choice("The last epoch")}
+CLASS_WEIGHTS = {
+    "none": Choice("Equal pictures"),
+    "balanced": Choice("Equal classes", "Equal classes makes a picture of a small class count for more."),
+}
+BATCHNORMS = {
+    "learn": Choice("Learn", "Learn measures them anew over all training pictures before each validation."),
+    "lagging": Choice("Running means", "Running means lag behind weights that move fast."),
+    "keep": Choice("Keep", "Keep leaves those that the weights came with."),
+}
 DEVICES = {
     "auto": Choice("Automatic"),
     "cpu": Choice("CPU"),
@@ -58,13 +103,21 @@ AUGMENTATIONS = {
 """The ways to vary training pictures; `core.data.transforms` has a row for each, which says how."""
 
 
+OneSeed = Field(ge=0, le=2**53 - 1)
+_SEED: dict[str, Any] = {
+    "advanced": True,
+    "expected": "must be a whole number from 0 to 9,007,199,254,740,991, or be left out for the seed of all",
+    "example": 0,
+}
+
+
 class Recipe(Frozen):
-    """Everything that decides a run."""
+    """Everything that decides a run; with repeats or folds, a family of runs (`core.jobs.family`)."""
 
     version: Annotated[
-        Literal[1],
-        About("Version", "Of the recipe's own form.", expected="must be 1, the only version there is"),
-    ] = 1
+        Literal[2],
+        About("Version", "Of the recipe's own form.", expected="must be 2, or 1 for the form before it"),
+    ] = 2
     data: Annotated[
         str,
         Field(min_length=1),
@@ -84,6 +137,16 @@ class Recipe(Frozen):
             step=0.05,
         ),
     ] = 0.25
+    test_fraction: Annotated[
+        Number,
+        Field(ge=0, lt=1),
+        About(
+            "Held out for a test",
+            "Share of each class that is looked at once, by the kept model, when training has ended.",
+            step=0.05,
+            advanced=True,
+        ),
+    ] = 0.0
     backbone: Annotated[
         str,
         About(
@@ -94,10 +157,12 @@ class Recipe(Frozen):
     ] = "mobilenet_v2"
     weights: Annotated[
         str,
-        OneOf(WEIGHTS),
+        OneOf(WEIGHTS, pattern=OWN_WEIGHTS),
         About(
             "Start from",
-            "Pretrained weights have learnt to see already; random ones have to learn everything from your pictures.",
+            "Pretrained weights have learnt to see already; random ones have to learn everything from your pictures. "
+            'Also a run of your own ("run:12"), or a file of weights for the same backbone, whatever its head.',
+            expected='must be "pretrained", "random", a run such as "run:12", or the path of a file',
         ),
     ] = "pretrained"
     trainable: Annotated[
@@ -120,7 +185,65 @@ class Recipe(Frozen):
     ] = None
     epochs: Annotated[Count, Field(ge=1, le=10_000), About("Epochs", "How often all training pictures are seen.")] = 10
     batch_size: Annotated[Count, Field(ge=1, le=4096), About("Batch size", "Pictures per step.")] = 32
+    keep: Annotated[
+        str,
+        OneOf(KEEPS),
+        About("Weights to keep", "The best epoch has the lowest cross-entropy in validation.", advanced=True),
+    ] = "best"
+    patience: Annotated[
+        Count,
+        Field(ge=0, le=10_000),
+        About("Patience", "Epochs without a better one, after which training ends; 0 never ends it.", advanced=True),
+    ] = 0
+    head_first: Annotated[
+        Count,
+        Field(ge=0, le=10_000),
+        About("Head first", "Epochs in which the head learns alone, before the other blocks join.", advanced=True),
+    ] = 0
+    batchnorm: Annotated[
+        str,
+        OneOf(BATCHNORMS),
+        About("BatchNorm statistics", "Of trainable blocks; frozen ones never change.", advanced=True),
+    ] = "learn"
+    class_weights: Annotated[
+        str, OneOf(CLASS_WEIGHTS), About("What counts", "In the loss of training and validation.", advanced=True)
+    ] = "none"
+    label_smoothing: Annotated[
+        Number,
+        Field(ge=0, lt=1),
+        About("Label smoothing", "Share of each label that is spread over all classes.", step=0.05, advanced=True),
+    ] = 0.0
     seed: Annotated[Count, Field(ge=0, le=2**53 - 1), About("Seed", "The same seed gives the same run.")] = 0
+    split_seed: Annotated[
+        Count | None, OneSeed, About("Seed of the split", "Draws which pictures are held out.", **_SEED)
+    ] = None
+    init_seed: Annotated[
+        Count | None, OneSeed, About("Seed of the weights", "Draws the new head, random weights, and dropout.", **_SEED)
+    ] = None
+    order_seed: Annotated[
+        Count | None, OneSeed, About("Seed of the order", "Draws the order of pictures and their variations.", **_SEED)
+    ] = None
+    repeats: Annotated[
+        Count,
+        Field(ge=1, le=100),
+        About("Repeats", "Runs over the same split, each with other seeds of weights and order.", advanced=True),
+    ] = 1
+    folds: Annotated[
+        Count,
+        Field(ge=1, le=100),
+        About("Folds", "Runs that each hold out another part; 1 draws one part.", advanced=True),
+    ] = 1
+    fold: Annotated[
+        Count | None,
+        Field(ge=1, le=100),
+        About(
+            "Fold",
+            "Which of the folds this run holds out. Empty: one run for each.",
+            advanced=True,
+            expected="must be a whole number from 1 up to the number of folds, or be left out for one run for each",
+            example=1,
+        ),
+    ] = None
     device: Annotated[
         str, OneOf(DEVICES), About("Device", "What computes. Automatic takes a GPU where there is one.", advanced=True)
     ] = "auto"
@@ -142,118 +265,12 @@ class Recipe(Frozen):
         Count, Field(ge=0, le=64), About("Variations kept", "Of each picture; 0 makes new ones every epoch.")
     ] = 8
     optimizer: ChosenOptimizer = Adam()
+    schedule: ChosenSchedule = Constant()
+    rates: Rates = Rates()
     penalties: Penalties = Penalties()
 
-
-SETTINGS: dict[str, Setting] = {
-    **described(Recipe),
-    OPTIMIZER_NAME.path: OPTIMIZER_NAME,
-    **{path: one for name in reversed(OPTIMIZERS) for path, one in optimizer_settings(name).items()},
-    **described(Penalties, "penalties"),
-}
-"""Every setting that a recipe can have, by its path. Of those that several optimizers have, the first one's."""
-
-
-def title(path: str) -> str:
-    """What people call the setting at a path; the path itself where there is none."""
-    return SETTINGS[path].title if path in SETTINGS else path
-
-
-def faults(settings: Mapping[str, Any]) -> tuple[Fault, ...]:
-    """Every fault of `settings` that can be seen without looking at the disk or at the catalogue."""
-    try:
-        Recipe.model_validate(settings)
-    except ValidationError as error:
-        found = [_fault(settings, details["loc"], details["type"]) for details in error.errors(include_url=False)]
-        return tuple({fault.field: fault for fault in found}.values())
-    return ()
-
-
-def _fault(settings: Mapping[str, Any], loc: tuple[int | str, ...], kind: str) -> Fault:
-    """One of pydantic's findings in our words; `loc` is its path."""
-    section, *inside = map(str, (*loc, "name") if kind == NO_SUCH_OPTIMIZER else loc)
-    nested = section in SECTIONS and bool(inside)
-    field = f"{section}.{inside[0]}" if nested else section
-    value = settings[section].get(inside[0]) if nested else settings.get(section)
-    known = _known(settings, section) if nested else described(Recipe)
-    if kind == "extra_forbidden":
-        return Fault(field, value, _no_such_setting(field, known if nested else (*known, *SECTIONS)))
-    return Fault(field, value, SECTIONS[field] if field in SECTIONS else known[field].expected)
-
-
-def _known(settings: Mapping[str, Any], section: str) -> dict[str, Setting]:
-    """What can be set in a section, which is a table in `settings`."""
-    if section == "penalties":
-        return described(Penalties, section)
-    named = settings[section].get("name", OPTIMIZER_NAME.default)
-    own = optimizer_settings(named) if isinstance(named, str) and named in OPTIMIZERS else {}
-    return {OPTIMIZER_NAME.path: OPTIMIZER_NAME, **own}
-
-
-SECTIONS = {
-    "optimizer": Message("must be a table whose name is {names}", names=alternatives(tuple(OPTIMIZERS))),
-    "penalties": Message("must be a table with {names}", names=" and ".join(Penalties.model_fields)),
-}
-"""The parts of a recipe that have settings of their own, and what is right for each."""
-
-
-def _no_such_setting(field: str, known: Iterable[str]) -> Message:
-    *_, name = field.split(".")
-    names = [path.split(".")[-1] for path in known]
-    if nearest := difflib.get_close_matches(name, names, n=1):
-        return Message("is not a setting; did you mean {nearest}?", nearest=nearest[0])
-    return Message("is not a setting; there are {known}", known=names)
-
-
-def parse(settings: Mapping[str, Any]) -> Recipe:
-    """The recipe that `settings` describes. Raises BadRecipe with every fault of its fields."""
-    if found := faults(settings):
-        raise BadRecipe(found)
-    return Recipe.model_validate(settings)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, unchecked. Raises BadRecipe when it is not there or not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadRecipe(
-            [Fault("recipe", str(path), Message("cannot be read ({cause}); check the path", cause=str(error.strerror)))]
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadRecipe(
-            [Fault("recipe", str(path), Message("is not a TOML file: {cause}", cause=str(error)))]
-        ) from error
-
-
-def to_settings(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values for JSON or TOML, without the fields that are None; `parse` takes them back."""
-    return recipe.model_dump(mode="json", exclude_none=True)
-
-
-def flat_settings(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as one flat row: {"optimizer.lr": 0.001, "trainable": "stage7 head", …}."""
-    flat: dict[str, Any] = {}
-    for name, value in to_settings(recipe).items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": inner_value for inner, inner_value in value.items()}
-        else:
-            flat[name] = value
-    return {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in flat.items()}
-
-
-def to_toml(recipe: Recipe) -> str:
-    """The recipe as the text of a TOML file that `python -m core train` takes."""
-    return tomli_w.dumps(to_settings(recipe))
-
-
-def example_toml() -> str:
-    """A recipe as an example: all defaults, and what each setting does."""
-    name = OPTIMIZER_NAME.default
-    others = (beside("", f'or "{other}": {defaults(other)}') for other in OPTIMIZERS if other != name)
-    sections = [
-        [setting.as_toml() for path, setting in SETTINGS.items() if "." not in path and path != "version"],
-        ["[optimizer]", beside(f'name = "{name}"', defaults(name)), *others],
-        ["[penalties]", *(setting.as_toml() for setting in described(Penalties, "penalties").values())],
-    ]
-    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    @property
+    def seeds(self) -> Seeds:
+        """Those that are used: its own, or the seed of all."""
+        own = {"split": self.split_seed, "init": self.init_seed, "order": self.order_seed}
+        return Seeds(**{name: self.seed if value is None else value for name, value in own.items()})

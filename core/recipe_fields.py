@@ -9,11 +9,11 @@ import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from core.messages import Message
 
@@ -53,13 +53,28 @@ class Choice:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The annotation of a field that takes one name of a table."""
+    """The annotation of a field that takes one name of a table, or also a text that `pattern` matches."""
 
     choices: Mapping[str, Choice]
+    pattern: str = ""
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """For pydantic: any of the names."""
-        return core_schema.literal_schema(list(self.choices))
+        names = core_schema.literal_schema(list(self.choices))
+        if not self.pattern:
+            return names
+        return core_schema.union_schema([names, core_schema.str_schema(pattern=self.pattern, strict=True)])
+
+
+class Row(Frozen):
+    """A group of settings that is a row of a table: a recipe names the row, and has its settings beside the name.
+
+    `label` is the name on the page, `help` a sentence about it.
+    """
+
+    label: ClassVar[str]
+    help: ClassVar[str]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ class About:
 class Setting:
     """A setting as everything else reads it. `path` is "epochs" or "optimizer.lr", `bounds` are pydantic's ("gt": 0).
 
-    `parts` are the two numbers of a pair, each described as a setting of its own.
+    `parts` are the two numbers of a pair, each described as a setting of its own. An `open` choice takes other texts
+    too.
     """
 
     path: str
@@ -94,6 +110,7 @@ class Setting:
     bounds: Mapping[str, float] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
     parts: tuple["Setting", ...] = ()
+    open: bool = False
 
     @property
     def title(self) -> str:
@@ -162,6 +179,52 @@ _COUNTS = "must be a whole number from {ge:,} to {le:,}"
 _UNITS = "must be a whole number of {unit} from {ge} to {le}, or be left out for the weights' own"
 
 
+NO_SUCH_ROW = "no_such_row"
+"""What pydantic calls the fault of a name that is in no row."""
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """The annotation of a field that takes the settings of one row of a table; `about` is of its name.
+
+    Where no name is given it is `default`, so that `--set optimizer.lr=0.01` is enough.
+    """
+
+    section: str
+    about: About
+    default: str
+    rows: Mapping[str, type[Row]]
+
+    @property
+    def name(self) -> Setting:
+        """The name of the row, as a setting."""
+        choices = {name: Choice(row.label, row.help) for name, row in self.rows.items()}
+        return Setting(f"{self.section}.name", "choice", self.about, default=self.default, choices=choices)
+
+    def settings(self, name: str) -> dict[str, Setting]:
+        """The settings of one row, by their path ("optimizer.lr"); its name is not among them."""
+        return described(self.rows[name], self.section)
+
+    def defaults(self, name: str) -> str:
+        """A row's settings in a line: "lr 0.001, betas [0.9, 0.999], eps 1e-08"."""
+        return ", ".join(f"{s.path.split('.')[-1]} {json.dumps(s.default)}" for s in self.settings(name).values())
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """For pydantic: the settings of any row, under its name."""
+        write = core_schema.plain_serializer_function_ser_schema(lambda row: row.model_dump(mode="json"))
+        return core_schema.no_info_plain_validator_function(self._chosen, serialization=write)
+
+    def _chosen(self, settings: Any) -> Row:
+        if isinstance(settings, Row):
+            return settings
+        if not isinstance(settings, Mapping):
+            raise ValueError("a table")
+        name = settings.get("name", self.default)
+        if not isinstance(name, str) or name not in self.rows:
+            raise PydanticCustomError(NO_SUCH_ROW, "no such row")
+        return self.rows[name].model_validate(settings)
+
+
 def alternatives(names: tuple[str, ...]) -> Message:
     """Names in quotes: "auto", "cpu" or "cuda"."""
     quoted = [f'"{name}"' for name in names]
@@ -188,14 +251,14 @@ def _setting(path: str, info: FieldInfo) -> Setting | None:
     about = next((one for one in info.metadata if isinstance(one, About)), None)
     if about is None:
         return None
-    choices = next((one.choices for one in info.metadata if isinstance(one, OneOf)), {})
+    one_of = next((one for one in info.metadata if isinstance(one, OneOf)), OneOf({}))
     parts: tuple[Setting, ...] = ()
     if get_origin(info.annotation) is tuple:
         numbers = [(f"{path}.{n}", FieldInfo.from_annotation(part)) for n, part in enumerate(get_args(info.annotation))]
         parts = tuple(filter(None, (_setting(place, part) for place, part in numbers)))
     default = None if info.is_required() else info.default
-    kind: Kind = "choice" if choices else "pair" if parts else _kind(info.annotation)
-    return Setting(path, kind, about, default, _bounds(info), choices, parts)
+    kind: Kind = "choice" if one_of.choices else "pair" if parts else _kind(info.annotation)
+    return Setting(path, kind, about, default, _bounds(info), one_of.choices, parts, bool(one_of.pattern))
 
 
 def _kind(annotation: Any) -> Kind:

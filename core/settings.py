@@ -6,6 +6,7 @@ They are read and checked together, so that a person hears of every misspelt one
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import re
@@ -62,7 +63,7 @@ def _folder(text: str) -> Path:
 
 
 def _database(text: str) -> str:
-    """The address of a database; whether it can be reached, the store says. Raises _Wrong."""
+    """The address of a database; whether there can be one, and is, the store says. Raises _Wrong."""
     if "://" not in text:
         raise _Wrong(Message("must be an address like postgresql+psycopg://user:password@host/database"))
     return text
@@ -164,10 +165,14 @@ def readme_table() -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as text; passwords in addresses are not shown."""
+    """A value as text."""
     if isinstance(value, tuple):
         return os.pathsep.join(map(str, value))
-    text = f"{value:g}" if isinstance(value, float) else "" if value == 0 else str(value)
+    return without_password(f"{value:g}" if isinstance(value, float) else "" if value == 0 else str(value))
+
+
+def without_password(text: str) -> str:
+    """A text in which passwords in addresses are not shown."""
     return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", text)
 
 
@@ -177,6 +182,18 @@ def torch_cache() -> Path:
     return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
 
 
-def take_card(card: int) -> None:
-    """Have this process, whose torch is not loaded yet, use one GPU, unless its user said which ones to use."""
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(card))
+CARDS = "CUDA_VISIBLE_DEVICES"
+"""CUDA's own variable: the GPUs that a process may use, by number or name, up to the first that is none."""
+
+
+def named_cards() -> tuple[str, ...] | None:
+    """The GPUs that this process may use; None where nobody has said which."""
+    named = os.environ.get(CARDS)
+    if named is None:
+        return None
+    return tuple(itertools.takewhile(lambda card: card not in ("", "-1"), map(str.strip, named.split(","))))
+
+
+def take_card(card: str) -> None:
+    """Have this process, whose torch is not loaded yet, use one GPU alone."""
+    os.environ[CARDS] = card

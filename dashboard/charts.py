@@ -5,16 +5,17 @@ Dicts and not `plotly.graph_objects`, which take a second to import and validate
 
 import html
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from tsdownsample import MinMaxLTTBDownsampler
 
-from core.data.scan import Scan
-from core.events import METRICS, heading
+from core.data.scan import HELD_OUT, Scan
+from core.events import METRICS, EpochEnded, heading
+from core.figures import score
 from dashboard import palette
-from dashboard.palette import TRAINING, VALIDATION
+from dashboard.palette import TEST, TRAINING, VALIDATION
 from dashboard.run_history import RunHistory
 
 Figure = dict[str, Any]
@@ -22,6 +23,10 @@ Figure = dict[str, Any]
 DASHES = {"cross_entropy": "dot", "l1": "dash", "l2": "dashdot"}
 DIGITS = 5
 """Digits kept of each value: more would be sent, and none of them seen."""
+RUNNING_MEANS = "Training curves are running means, measured on the way while the weights still change."
+"""What to know of them beside validation curves, which are measured after each epoch."""
+BAND = "33"
+"""How opaque the band of a family is: the last two digits of its colour, of FF."""
 POINTS = 1000
 """Points that a curve is thinned to: a chart is not much wider in pixels."""
 
@@ -44,7 +49,10 @@ def accuracy_chart(history: RunHistory) -> Figure:
 
 
 def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
-    """A faint line through the steps, and a strong one with markers through each pass over the images."""
+    """A faint line through the steps, and a strong one with markers through each pass over the images.
+
+    Of a family no steps, but the band of its runs behind each line.
+    """
     number = f"%{{y:{METRICS[measure].format}}}"
     steps = {
         **_thinned(history, measure),
@@ -58,19 +66,50 @@ def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
         ("training", palette.TRAINING, "circle", [(e.epoch, e.train) for e in history.epochs]),
         ("validation", palette.VALIDATION, "diamond", [(e.epoch, e.val) for e in validated if e.val]),
     ]
-    return [{"type": "scatter", "mode": "lines", **steps}] + [
+    more = {"training": " (running mean)", "validation": "%{customdata}"}
+    places = [float(epoch.epoch) for epoch in history.epochs]
+    bands = [band(history, part, measure, places, colour) for part, colour in PARTS] if history.members else []
+    return (bands or [{"type": "scatter", "mode": "lines", **steps}]) + [
         {
             "type": "scatter",
             "mode": "lines+markers",
             "x": [epoch for epoch, _ in points],
             "y": shortened([getattr(metrics, measure) for _, metrics in points]),
-            "hovertemplate": f"{name}, epoch %{{x}}: {number}<extra></extra>",
+            "customdata": counts(validated, measure) if name == "validation" else None,
+            "hovertemplate": f"{name}, epoch %{{x}}: {number}{more[name]}<extra></extra>",
             "name": name,
             "line": {"color": colour, "width": 3},
             "marker": {"color": colour, "size": 8, "symbol": symbol},
         }
         for name, colour, symbol, points in passes
     ]
+
+
+PARTS = (("train", TRAINING), ("val", VALIDATION))
+
+
+def band(history: RunHistory, part: str, measure: str, places: Sequence[float], colour: str) -> dict[str, Any]:
+    """The area between the lowest and the highest run of a family, at the `places` of its epochs on the x axis."""
+    passes = [[getattr(member.epoch(epoch.epoch), part) for member in history.members] for epoch in history.epochs]
+    known = [(x, [getattr(one, measure) for one in at]) for x, at in zip(places, passes, strict=True) if all(at)]
+    there, back = [(x, max(values)) for x, values in known], [(x, min(values)) for x, values in reversed(known)]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": shortened(x for x, _ in there + back),
+        "y": shortened(y for _, y in there + back),
+        "fill": "toself",
+        "fillcolor": colour + BAND,
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def counts(epochs: Iterable[EpochEnded], measure: str) -> list[str]:
+    """What to say behind each epoch's accuracy in validation: ", 34 of 39"; nothing where the count is not known."""
+    scores = [score(epoch.confusion) if measure == "accuracy" else None for epoch in epochs]
+    return [f", {one.in_words()}" if one else "" for one in scores]
 
 
 def _term(history: RunHistory, name: str) -> dict[str, Any]:
@@ -140,13 +179,18 @@ BARS = 20
 
 
 def class_bars(scanned: Scan) -> tuple[Figure, int]:
-    """The figure, and how many bars it has: one for each class. Pictures of its own val/ are stacked on the others."""
-    train = Counter(picture.label for picture in scanned.pictures if picture.split != "val")
-    val = Counter(picture.label for picture in scanned.pictures if picture.split == "val")
-    labels = list(train | val)
+    """The figure, and how many bars it has: one for each class. Pictures of an own val/ or test/ are stacked on it."""
+    train = Counter(picture.label for picture in scanned.pictures if picture.split not in HELD_OUT)
+    val, test = (Counter(picture.label for picture in scanned.pictures if picture.split == part) for part in HELD_OUT)
+    every = train + val + test
+    labels = list(every)
     if len(labels) > BARS:
-        labels = [label for label, _count in (train + val).most_common(BARS)]
-    bars = [("pictures" if not val else "training", TRAINING, train), ("validation", VALIDATION, val)]
+        labels = [label for label, _count in every.most_common(BARS)]
+    bars = [
+        ("training" if val or test else "pictures", TRAINING, train),
+        ("validation", VALIDATION, val),
+        ("test", TEST, test),
+    ]
     traces = [
         {
             "type": "bar",
@@ -160,16 +204,16 @@ def class_bars(scanned: Scan) -> tuple[Figure, int]:
         for name, colour, counts in bars
         if counts
     ]
-    more = len(train | val) - len(labels)
-    classes = f"{len(train | val):,} class{'es' if len(train | val) != 1 else ''}"
-    title = f"Pictures per class: {sum((train + val).values()):,} in {classes}"
-    few = max((train + val).values(), default=0) <= 10
+    more = len(every) - len(labels)
+    classes = f"{len(every):,} class{'es' if len(every) != 1 else ''}"
+    title = f"Pictures per class: {sum(every.values()):,} in {classes}"
+    few = max(every.values(), default=0) <= 10
     layout = {
         "title": {"text": title + (f" (the {BARS} largest)" if more else ""), "x": 0, "xanchor": "left"},
         "barmode": "stack",
         "yaxis": {"autorange": "reversed", "type": "category", "automargin": True, "ticklabelposition": "outside"},
         "xaxis": {"rangemode": "tozero", **({"dtick": 1} if few else {})},
-        "showlegend": bool(val),
+        "showlegend": bool(val or test),
         "legend": {"orientation": "h", "y": 0, "yref": "container", "x": 0, "traceorder": "normal"},
     }
     return {"data": traces, "layout": layout}, len(labels)

@@ -5,6 +5,7 @@ value; `bind` lends one to a widget and takes it back when the person changes it
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
+from core.data.split import Draw, draw_of
 from core.home import SAMPLE_DATA
-from core.optimizers import OPTIMIZERS
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import TABLES, parse
 
 DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
 
@@ -24,12 +26,13 @@ DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
 class Draft:
     """A recipe that may still be wrong: `draft["optimizer.lr"]` reads a setting by its path, and can be assigned to.
 
-    `values` are the recipe's settings in its own shape. `optimizers` has the settings of every optimizer, also of those
-    that are not chosen, so that they come back with them. `layers` are the paths of the trainable layers.
+    `values` are the recipe's settings in its own shape. `rows` has the settings of every row of a table, by the table's
+    section and the row's name: also of those that are not chosen, so that they come back with them. `layers` are the
+    paths of the trainable layers.
     """
 
     values: dict[str, Any]
-    optimizers: dict[str, dict[str, Any]]
+    rows: dict[str, dict[str, dict[str, Any]]]
     layers: frozenset[str]
 
     def __getitem__(self, path: str) -> Any:
@@ -37,11 +40,23 @@ class Draft:
         return group[name]
 
     def __setitem__(self, path: str, value: Any) -> None:
-        if path == "optimizer.name":
-            self.values["optimizer"] = self.optimizers[value]
+        section, _, name = path.partition(".")
+        if section in TABLES and name == "name":
+            self.values[section] = self.rows[section][value]
             return
-        group, name = self._find(path)
-        group[name] = value
+        group, place = self._find(path)
+        group[place] = value
+
+    def take(self, settings: Mapping[str, Any]) -> None:
+        """Take over settings in the recipe's own shape; a row of a table is named first. What they lack stays."""
+        for name, value in settings.items():
+            if name == "trainable":
+                self.layers = catalogue.select(self.chosen_backbone(), value)
+            elif isinstance(value, Mapping):
+                for inner in sorted(value, key=lambda inner: inner != "name"):
+                    self[f"{name}.{inner}"] = value[inner]
+            else:
+                self[name] = value
 
     def _find(self, path: str) -> tuple[Any, str | int]:
         """What a setting lies in, and its name or number there: "optimizer.betas.0" is a number of a list."""
@@ -59,6 +74,10 @@ class Draft:
         """The folder of pictures as an absolute path; empty when none is named."""
         return str(Path(self["data"]).expanduser().absolute()) if self["data"] else ""
 
+    def draw(self) -> Draw:
+        """What decides the split, unchecked."""
+        return draw_of(Recipe.model_construct(**self.values))
+
     def settings(self) -> dict[str, Any]:
         """The recipe's settings, unchecked (`core.training.validate`)."""
         backbone = self.chosen_backbone()
@@ -70,9 +89,13 @@ class Draft:
 def from_recipe(recipe: Recipe) -> Draft:
     """The draft that would give `recipe` again."""
     values = recipe.model_dump(mode="json")
-    optimizers = {name: model.model_validate({}).model_dump(mode="json") for name, model in OPTIMIZERS.items()}
-    optimizers[recipe.optimizer.name] = values["optimizer"]
-    return Draft(values, optimizers, catalogue.select(catalogue.get(recipe.backbone), recipe.trainable))
+    rows = {
+        section: {name: row.model_validate({}).model_dump(mode="json") for name, row in table.rows.items()}
+        for section, table in TABLES.items()
+    }
+    for section, table_rows in rows.items():
+        table_rows[values[section]["name"]] = values[section]
+    return Draft(values, rows, catalogue.select(catalogue.get(recipe.backbone), recipe.trainable))
 
 
 def current() -> Draft:

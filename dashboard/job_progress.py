@@ -82,28 +82,31 @@ def show_last_failure() -> None:
 
 
 def _bar(job: Job) -> None:
-    bar, button = st.columns([5, 1], vertical_alignment="center")
     progress = job.progress
     share = min(progress.done / progress.total, 1.0) if progress and progress.total else 0.0
     amount = f" · {share:.0%}" if progress and progress.total > 1 else " …"
     stage = str(progress.stage) if progress else "Waiting" if job.status == "queued" else "Starting"
-    bar.progress(share, f"{plain(stage)}{amount}")
     asked = bool(job.request)
     label = "Ending …" if asked else "Cancel"
-    if button.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked, width="stretch"):
-        cancel(store(), job.id)
-        st.rerun(scope="fragment")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(share, f"{plain(stage)}{amount}", width="stretch")
+        if st.button(label, icon=":material/cancel:", key=f"cancel-{job.id}", disabled=asked):
+            cancel(store(), job.id)
+            st.rerun(scope="fragment")
 
 
-def result_of(kind: Kind[Given], given: Given, by_itself: bool, ask: str) -> Mapping[str, Any] | None:
+def result_of(
+    kind: Kind[Given], given: Given, by_itself: bool, ask: str, digest: str | None = None
+) -> Mapping[str, Any] | None:
     """What a shared job of this kind returned; None, with a bar or a button or a sentence on the page, until it has.
 
-    It is put into the queue `by_itself`, or by a button that says `ask`. Raises BadData.
+    It is put into the queue `by_itself`, or by a button that says `ask`. `digest` is that of the pictures it reads,
+    where it is known already. Raises BadData.
     """
-    key = shared_key(kind, given) or ""
+    key = shared_key(kind, given, digest) or ""
     job = store().jobs.shared(key) or _ended_early(kind, key)
     if job is None and (by_itself or st.button(ask, icon=":material/search:", key=f"ask-{kind.name}")):
-        job = _requested(kind, given, key)
+        job = _requested(kind, given, digest, key)
     if job is None:
         return None
     if job.live:
@@ -116,13 +119,13 @@ def result_of(kind: Kind[Given], given: Given, by_itself: bool, ask: str) -> Map
     say("error", str(job.message or gone))
     if st.button("Try again", icon=":material/replay:", key=f"again-{kind.name}"):
         results.forget(store(), job)
-        _requested(kind, given, key)
+        _requested(kind, given, digest, key)
         st.rerun()
     return None
 
 
-def _requested(kind: Kind[Given], given: Given, key: str) -> Job:
-    job = request(store(), kind, given)
+def _requested(kind: Kind[Given], given: Given, digest: str | None, key: str) -> Job:
+    job = request(store(), kind, given, digest=digest)
     st.session_state[f"asked {kind.name}"] = (key, job.id)
     ensure_progress(store())
     return job

@@ -16,4 +16,5 @@ RUNS = ("#3b7dd8", "#d9620b", "#17936f", "#c2478b", "#9370db", "#8c7a1f", "#d645
 
 TRAINING = "#9370db"
 VALIDATION = "#17936f"
+TEST = "#3b7dd8"
 TERMS = {"cross_entropy": "#8c7a5b", "l1": "#c2478b", "l2": "#5b7f95"}

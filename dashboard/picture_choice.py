@@ -7,7 +7,8 @@ from PIL import Image
 
 from core.data.images import thumbnail
 from core.data.scan import ImageFolder
-from core.recipe import SETTINGS
+from core.data.split import Split, split
+from core.recipe_settings import SETTINGS
 from dashboard import picture_sets
 from dashboard.draft import bind, current
 from dashboard.setting_widget import setting_widget
@@ -18,8 +19,11 @@ THUMBNAIL = 96
 """Side of a thumbnail in pixels."""
 
 
-def choose_pictures() -> None:
-    """The widgets: pictures by their name, and how much of them is held out."""
+def choose_pictures() -> Split | None:
+    """The widgets: pictures by their name, and how much of them is held out; returns how they are split.
+
+    None for pictures that cannot be used.
+    """
     names = picture_sets.choices(current()["data"])
     st.selectbox(
         SETTINGS["data"].title,
@@ -28,15 +32,21 @@ def choose_pictures() -> None:
         help=SETTINGS["data"].help,
         **bind("data"),
     )
-    _count()
+    drawn = _count()
     setting_widget(SETTINGS["val_fraction"])
+    return drawn
 
 
-def _count() -> None:
+def _count() -> Split | None:
     if (folder := picture_sets.classes(current().data_path())) is None:
-        return
-    own = ", with a val/ of its own" if folder.val is not None else ""
-    st.caption(f"{sum(folder.counts()):,} pictures in {len(folder.classes):,} classes{own}")
+        return None
+    drawn = split(folder, current().draw())
+    parts = {"train": drawn.train, "val": drawn.val} | ({"test": drawn.test} if drawn.test else {})
+    counts = ", ".join(f"{len(examples):,} {part}" for part, examples in parts.items())
+    own = [name for name, part in (("val/", folder.val), ("test/", folder.test)) if part is not None]
+    brought = f", with a {' and a '.join(own)} of its own" if own else ""
+    st.caption(f"{sum(folder.counts()):,} pictures in {len(folder.classes):,} classes{brought}: {counts}")
+    return drawn
 
 
 def show_pictures() -> ImageFolder | None:

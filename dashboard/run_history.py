@@ -1,12 +1,13 @@
-"""What a run has said so far, read from the store and sorted by kind."""
+"""What a run has said so far, read from the store and sorted by kind; of a family, what its runs say on average."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import EpochEnded, FeaturesReady, Notice, RunStarted
-from core.jobs.job import STEP_COLUMNS
+from core.events import EpochEnded, FeaturesReady, Metrics, Notice, RunStarted
+from core.jobs.job import STEP_COLUMNS, Run
 from core.jobs.store import Store
 from core.messages import Message
 
@@ -16,6 +17,8 @@ class RunHistory:
     """`started` is None until the first step is near, `features` where the whole network runs in every epoch.
 
     `steps` is an array (steps, columns of STEP_COLUMNS); `last_event` is the row number of the newest event read.
+
+    The history of a family is a mean over `members`, and has neither steps nor a last event.
     """
 
     started: RunStarted | None = None
@@ -24,6 +27,7 @@ class RunHistory:
     epochs: tuple[EpochEnded, ...] = ()
     steps: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(STEP_COLUMNS))))
     last_event: int = 0
+    members: "tuple[RunHistory, ...]" = ()
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One measure of every step, in order."""
@@ -33,6 +37,10 @@ class RunHistory:
     def positions(self) -> NDArray[np.float64]:
         """Where the steps lie on an axis of epochs: the last step of epoch 2 lies at 2."""
         return self.column("step") / (self.started.steps_per_epoch if self.started else 1)
+
+    def epoch(self, number: int | None) -> EpochEnded | None:
+        """The epoch of that number, where it has ended."""
+        return next((epoch for epoch in self.epochs if epoch.epoch == number), None)
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -70,3 +78,48 @@ def read_outline(store: Store, run: int, known: RunHistory | None = None) -> Run
         epochs=tuple({epoch.epoch: epoch for epoch in (*known.epochs, *ended)}.values()),
         last_event=rows[-1][0] if rows else known.last_event,
     )
+
+
+def outline_of(store: Store, run: Run) -> RunHistory:
+    """The history of a run without its steps; that of a family is the mean over its runs, once the first has ended.
+
+    A run at work would cut the curves of the others off, so the first one alone is shown while it goes on.
+    """
+    if not run.is_family:
+        return read_outline(store, run.id)
+    ended = [child for child in run.children if not child.live]
+    return united([read_outline(store, child.id) for child in ended or run.children])
+
+
+def united(histories: Sequence[RunHistory]) -> RunHistory:
+    """The mean over all histories that have epochs, of those epochs that all of them have."""
+    members = tuple(history for history in histories if history.epochs)
+    told = [[member.epoch(epoch.epoch) for member in members] for epoch in (members[0].epochs if members else ())]
+    return RunHistory(
+        started=next((history.started for history in histories if history.started), None),
+        notices=tuple(dict.fromkeys(notice for history in histories for notice in history.notices)),
+        epochs=tuple(_mean_epoch([epoch for epoch in epochs if epoch]) for epochs in told if all(epochs)),
+        members=members,
+    )
+
+
+def _mean_epoch(epochs: Sequence[EpochEnded]) -> EpochEnded:
+    """Without counts: those of several runs over the same pictures are not to be added up."""
+    validated = [epoch.val for epoch in epochs if epoch.val]
+    return EpochEnded(
+        epoch=epochs[0].epoch,
+        train=_mean_metrics([epoch.train for epoch in epochs]),
+        val=_mean_metrics(validated) if len(validated) == len(epochs) else None,
+        seconds=_mean([epoch.seconds for epoch in epochs]),
+        images_per_second=_mean([epoch.images_per_second for epoch in epochs]),
+    )
+
+
+def _mean_metrics(metrics: Sequence[Metrics]) -> Metrics:
+    named: list[Mapping[str, float]] = [one.by_name() for one in metrics]
+    shared = [name for name in named[0] if all(name in one for one in named)]
+    return Metrics.parse({name: _mean([one[name] for one in named]) for name in shared})
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -4,12 +4,20 @@ import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from core.errors import StoreBusy, ThawError
+from core.backbones.pretrained import own_file, own_run
+from core.errors import BadData, BadRecipe, Fault, StoreBusy, ThawError
 from core.home import thaw_home
+from core.jobs.family import from_anywhere
 from core.jobs.store import Store, open_store
+from core.messages import Message
+from core.recipe import Recipe
+from core.training.validate import check
+from dashboard.picture_sets import require_allowed
 from dashboard.text import say
 
 COLLECT_EVERY = 60.0
@@ -43,6 +51,29 @@ def _wait_for_store() -> None:
     with suppress(StoreBusy):
         store()
         st.rerun()
+
+
+Checked = tuple[Recipe | None, tuple[Fault, ...], Message | None]
+
+
+def checked(settings: dict[str, Any]) -> Checked:
+    """The recipe, or its faults; and a sentence where it starts from another run than was said.
+
+    No file outside the folders that the page may use is looked for.
+    """
+    weights = settings["weights"]
+    places = {"data": Path(settings["data"]), "weights": None if own_run(weights) else own_file(weights)}
+    for field, path in places.items():
+        try:
+            if path is not None:
+                require_allowed(path)
+        except BadData as error:
+            return None, (Fault(field, settings[field], error.message),), None
+    weights, said = from_anywhere(weights, store().runs.get)
+    try:
+        return check(settings | {"weights": weights}), (), said
+    except BadRecipe as error:
+        return None, error.faults, said
 
 
 @contextmanager

@@ -9,7 +9,12 @@ from typing import Any
 import streamlit as st
 
 from core.recipe_fields import Kind, Setting
-from dashboard.draft import bind
+from dashboard.draft import bind, current
+
+SIDE_BY_SIDE = 20
+"""Letters that all names of a choice, of which there are up to four, may have to stand side by side in the sidebar."""
+OTHERS: dict[str, Any] = {"accept_new_options": True, "placeholder": "Choose, or type"}
+"""Of a list that takes other text too."""
 
 
 def setting_widget(setting: Setting, **more: Any) -> None:
@@ -32,9 +37,13 @@ def _switch(setting: Setting, more: dict[str, Any]) -> None:
 
 
 def _choice(setting: Setting, more: dict[str, Any]) -> None:
-    """All names side by side; in a list where the setting is an advanced one."""
+    """All names side by side; in a list where they are long, the setting is an advanced one, or takes other text."""
     labels = {name: choice.label for name, choice in setting.choices.items()}
-    if setting.about.advanced:
+    if setting.open:
+        value = current()[setting.path]
+        names = list(labels | {value: value})
+        st.selectbox(setting.title, names, format_func=lambda name: labels.get(name, name), **OTHERS, **more)
+    elif setting.about.advanced or len("".join(labels.values())) > SIDE_BY_SIDE:
         st.selectbox(setting.title, list(labels), format_func=labels.__getitem__, **more)
     else:
         buttons: dict[str, Any] = {"required": True, "width": "stretch"}

@@ -1,13 +1,15 @@
 """Small pieces that several views use: text that stays text, and numbers as people read them."""
 
 import re
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
 from core.backbones import catalogue
 from core.errors import Fault
-from core.recipe import AUGMENTATIONS, Recipe, title
+from core.recipe import AUGMENTATIONS, Recipe
+from core.recipe_settings import title
 from dashboard.picture_sets import name_of
 
 JOINER = "\N{WORD JOINER}"
@@ -54,11 +56,6 @@ def byte_size(count: int) -> str:
     return f"{short(count)}B" if count >= 1000 else f"{count} B"
 
 
-def percent(share: float | None) -> str:
-    """0.8333 → "83.3 %"; a dash where there is none."""
-    return "–" if share is None else f"{share * 100:.1f} %"
-
-
 def duration(seconds: float) -> str:
     """Seconds as a person says them: "8 s", "3 min 20 s", "1 h 5 min"."""
     minutes, rest = divmod(round(seconds), 60)
@@ -70,8 +67,10 @@ def duration(seconds: float) -> str:
 
 
 def backbone_of(recipe: Recipe) -> str:
-    """The backbone's title, and whether it starts from nothing: "ResNet-18 from scratch"."""
-    return catalogue.get(recipe.backbone).title + (" from scratch" if recipe.weights == "random" else "")
+    """The backbone's title, and what it starts from, if that is not usual: "ResNet-18 from scratch"."""
+    own = Path(recipe.weights).name.replace(":", " ")
+    start = {"pretrained": "", "random": " from scratch"}.get(recipe.weights, f" from {own}")
+    return catalogue.get(recipe.backbone).title + start
 
 
 def trainable_of(recipe: Recipe) -> str:
@@ -95,7 +94,15 @@ def describe_recipe(recipe: Recipe) -> str:
     varied = [f"variation {AUGMENTATIONS[recipe.augment].label.lower()}"] if recipe.augment != "none" else []
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     what = [backbone_of(recipe), trainable_of(recipe), optimizer_of(recipe), *penalties, epochs, *varied]
-    return " · ".join([*what, name_of(recipe.data)])
+    return " · ".join([*what, *family_of(recipe), name_of(recipe.data)])
+
+
+def family_of(recipe: Recipe) -> list[str]:
+    """What makes a recipe a family, or one run of it: "5 repeats", "10 folds", "fold 3 of 10", "weights by seed 1"."""
+    folds = f"{recipe.folds} folds" if recipe.fold is None else f"fold {recipe.fold} of {recipe.folds}"
+    repeats = [f"{recipe.repeats} repeats"] if recipe.repeats > 1 else []
+    seed = [f"weights by seed {recipe.init_seed}"] if recipe.init_seed is not None else []
+    return [*repeats, *([folds] if recipe.folds > 1 else []), *seed]
 
 
 def fault_in_words(fault: Fault) -> str:

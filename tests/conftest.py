@@ -13,7 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import parse
 
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 

@@ -1,11 +1,13 @@
 """A backbone with its weights and a new head for the user's classes; freezing all of it but some layers."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
@@ -13,29 +15,44 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from core.backbones.catalogue import Backbone, lineage
-from core.backbones.pretrained import bundled_file, weights_unavailable
+from core.backbones.pretrained import (
+    AUXILIARY,
+    COUNTER,
+    NO_WEIGHTS,
+    body_of,
+    bundled_file,
+    current_name,
+    difference,
+    own_file,
+    own_misfit,
+    own_unusable,
+    weights_unavailable,
+)
 from core.errors import WeightsUnavailable
 from core.messages import Message
 from core.settings import torch_cache
 
-AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
-"""Where the keys of the heads begin that Inception and GoogLeNet have for their own training only."""
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Under which names people's files hold a state dict, beside what else belongs to a training run."""
 
 
-def build(backbone: Backbone, classes: int, pretrained: bool) -> nn.Module:
+def build(backbone: Backbone, classes: int, weights: str) -> nn.Module:
     """The network on the CPU: images (B, 3, H, W) after its pre-processing → logits (B, classes).
 
-    Pretrained weights come with Thaw or lie in torchvision's cache. Nothing is downloaded here:
-    `core.backbones.pretrained` does that. Random weights come from torch's global generator. Raises WeightsUnavailable
-    when pretrained weights are missing, damaged, or those of another network.
+    `weights` are the recipe's. Pretrained ones come with Thaw or lie in torchvision's cache. Nothing is downloaded
+    here: `core.backbones.pretrained` does that. Random weights, and every new head, come from torch's global generator.
+    Raises WeightsUnavailable when weights are missing, damaged, or those of another network.
     """
     size = backbone.preprocessing.crop
-    if pretrained:
+    if weights == "random":
+        model = construct(backbone.name, size)
+    else:
         with parameters_on_meta():
             model = construct(backbone.name, size, initialise=False)
-        _load(model, backbone)
-    else:
-        model = construct(backbone.name, size)
+        if own := own_file(weights):
+            _load_own(model, backbone, weights, own)
+        else:
+            _load(model, backbone)
     path = backbone.head.path
     model.set_submodule(path, _new_head(model.get_submodule(path), classes))
     return model
@@ -62,7 +79,7 @@ def _load(model: nn.Module, backbone: Backbone) -> None:
         for key in list(state):  # In place: MNASNet looks for the version number that the state dict carries along.
             value = state.pop(key)
             if not key.startswith((head, *AUXILIARY)):
-                state[_current(key)] = value
+                state[current_name(key)] = value
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
         wrong = [*unexpected, *(key for key in missing if not key.startswith(head))]
         if wrong:
@@ -91,11 +108,6 @@ def _read(backbone: Backbone) -> tuple[Path, dict[str, Tensor]]:
         raise _unusable(backbone, path) from error
 
 
-def _current(key: str) -> str:
-    """Today's name of a tensor: DenseNet's published files still have dots in the names of modules."""
-    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key)
-
-
 def _unusable(backbone: Backbone, path: Path) -> WeightsUnavailable:
     return WeightsUnavailable(
         "The weights file {file} is damaged, or it is not {title}'s. Delete it and start again: it will be downloaded "
@@ -103,6 +115,44 @@ def _unusable(backbone: Backbone, path: Path) -> WeightsUnavailable:
         file=path,
         title=backbone.title,
     )
+
+
+def _load_own(model: nn.Module, backbone: Backbone, weights: str, path: Path) -> None:
+    """Put the tensors of a file of one's own into `model`, except those of heads, which may be of any kind."""
+    if reason := own_misfit(backbone, weights):
+        raise own_unusable(weights, reason)
+    try:
+        state = body_of(backbone, _read_own(path))
+    except Exception as error:  # A damaged pickle can raise any exception.
+        raise own_unusable(weights, NO_WEIGHTS) from error
+    fresh = body_of(backbone, model.state_dict())
+    state = {name: tensor for name, tensor in fresh.items() if name.endswith(COUNTER)} | state
+    if reason := difference(backbone, _shapes(fresh), _shapes(state)):
+        raise own_unusable(weights, reason)
+    plain = {name: state[name].to(like.dtype, copy=True).contiguous() for name, like in fresh.items()}
+    model.load_state_dict(versioned(model, model.state_dict() | plain), assign=True)
+
+
+def _read_own(path: Path) -> dict[str, Tensor]:
+    """The tensors in a safetensors file, or in one of torch.save's. Runs no code of the file's."""
+    try:
+        return load_file(path)
+    except SafetensorError:
+        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
+    inside = next((saved[name] for name in WRAPPERS if isinstance(saved.get(name), dict)), saved)
+    return {str(name): value for name, value in inside.items() if isinstance(value, Tensor)}
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, str]:
+    return {name: "×".join(map(str, tensor.shape)) or "1" for name, tensor in state.items()}
+
+
+def versioned(model: nn.Module, state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """`state` with the version numbers that a state dict of torch's carries along; MNASNet loads none without."""
+    own: OrderedDict[str, Tensor] = model.state_dict()  # type: ignore[assignment]
+    own.clear()
+    own.update(state)
+    return own
 
 
 DRAWING = (nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_)

@@ -6,7 +6,7 @@
 import difflib
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ class Layer:
 
     path: str
     parameters: int
+    is_batchnorm: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,16 @@ def get(name: str) -> Backbone:
         "weights": entry["weights"] and PretrainedWeights(**entry["weights"]),
         "head": Head(**entry["head"]),
         "blocks": tuple(
-            Block(block, tuple(modules), tuple(Layer(path, count) for path, count in layers.items()), inflow, flops)
-            for block, modules, layers, inflow, flops in entry["blocks"]
+            Block(block, tuple(modules), tuple(_layers(layers, batchnorms)), inflow, flops)
+            for block, modules, layers, batchnorms, inflow, flops in entry["blocks"]
         ),
     }
     return Backbone(name=name, **(entry | parts))
+
+
+def _layers(parameters: Mapping[str, int], batchnorms: Sequence[int]) -> Iterator[Layer]:
+    """A block's layers, of which those in the places `batchnorms` are BatchNorms."""
+    return (Layer(path, count, place in batchnorms) for place, (path, count) in enumerate(parameters.items()))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -216,6 +222,20 @@ def names_of(backbone: Backbone, layers: frozenset[str]) -> tuple[str, ...]:
             if layer.path in layers:
                 chosen.append(next(name for name in (block.name, *lineage(layer.path)) if choices[name] <= layers))
     return tuple(dict.fromkeys(chosen))
+
+
+def block_of(backbone: Backbone, parameter: str) -> str:
+    """The name of the block that a parameter lies in, by its path ("layer4.1.conv2.weight")."""
+    owners = (parameter, parameter.rpartition(".")[0])
+    return next(block.name for block in backbone.blocks if any(layer.path in owners for layer in block.layers))
+
+
+def rate_group(backbone: Backbone, block: str) -> Literal["head", "late", "early"]:
+    """Which of the recipe's learning rates a block has: of those before the head, the later half is "late"."""
+    body = [one.name for one in backbone.blocks[:-1]]
+    if block not in body:
+        return "head"
+    return "late" if body.index(block) >= len(body) // 2 else "early"
 
 
 def parameter_counts(backbone: Backbone, layers: frozenset[str], classes: int) -> tuple[int, int]:

@@ -95,7 +95,8 @@ def _layers(model: nn.Module, paths: Iterable[str]) -> Iterator[Layer]:
             owner = path.rpartition(".")[0]
             layer = path if any(model.get_submodule(owner).children()) else owner
             counts[layer] = counts.get(layer, 0) + parameter.numel()
-    return (Layer(path, count) for path, count in counts.items())
+    batchnorms = {path for path, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    return (Layer(path, count, path in batchnorms) for path, count in counts.items())
 
 
 def _measured(backbone: Backbone, model: nn.Module) -> Iterator[Block]:
@@ -133,7 +134,7 @@ def _entry(backbone: Backbone) -> str:
     about = dataclasses.asdict(backbone)
     del about["name"], about["blocks"]
     blocks = [
-        json.dumps([block.name, block.modules, _parameters(block), block.inflow, block.flops])
+        json.dumps([block.name, block.modules, _parameters(block), _batchnorms(block), block.inflow, block.flops])
         for block in backbone.blocks
     ]
     general = json.dumps(about, ensure_ascii=False).removesuffix("}")
@@ -143,6 +144,11 @@ def _entry(backbone: Backbone) -> str:
 
 def _parameters(block: Block) -> dict[str, int]:
     return {layer.path: layer.parameters for layer in block.layers}
+
+
+def _batchnorms(block: Block) -> list[int]:
+    """Their places among the block's layers."""
+    return [place for place, layer in enumerate(block.layers) if layer.is_batchnorm]
 
 
 def _version() -> str:

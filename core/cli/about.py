@@ -1,4 +1,4 @@
-"""`python -m core backbones` and `settings`: what there is to start from, and what the environment can set."""
+"""`python -m core backbones`, `presets` and `settings`: what there is to start from, and what can be set."""
 
 import argparse
 import dataclasses
@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from core.backbones import catalogue, pretrained
+from core.presets import PRESETS
 from core.settings import described
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def add_to(commands: "Commands") -> None:
     command = commands.add_parser("backbones", help="list the backbones and their blocks")
     command.add_argument("--json", action="store_true", help="print one object per backbone and line")
     command.set_defaults(command=list_backbones)
+    command = commands.add_parser("presets", help="list the presets: settings that fit together")
+    command.add_argument("--json", action="store_true", help="print one object per preset and line")
+    command.set_defaults(command=list_presets)
     command = commands.add_parser("settings", help="list the settings from the environment, with their values now")
     command.add_argument("--json", action="store_true", help="print one object per setting and line")
     command.set_defaults(command=list_settings)
@@ -45,6 +49,20 @@ def list_backbones(options: argparse.Namespace) -> None:
             pretrained.weights_state(backbone),
             " ".join(block.name for block in backbone.blocks),
         )
+    Console().print(table)
+
+
+def list_presets(options: argparse.Namespace) -> None:
+    """Print the presets: how many blocks learn, and the settings."""
+    if options.json:
+        for name, preset in PRESETS.items():
+            print(json.dumps({"name": name} | dataclasses.asdict(preset)))
+        return
+    table = Table(Column("preset", no_wrap=True), "blocks", "start from", "rates", "schedule", "epochs", "BatchNorm")
+    for name, preset in PRESETS.items():
+        rates = ", ".join(f"{group} {factor:g}" for group, factor in preset.rates.items())
+        blocks = "all" if preset.blocks is None else f"the last {preset.blocks}" if preset.blocks > 1 else "the head"
+        table.add_row(name, blocks, preset.weights, rates, preset.schedule, str(preset.epochs), preset.batchnorm)
     Console().print(table)
 
 

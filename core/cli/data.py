@@ -16,6 +16,7 @@ from core import home
 from core.data import datasets
 from core.data.picture_info import memo_file
 from core.data.quality import Inspection, inspect
+from core.data.split import Draw
 from core.errors import BadData, NotNow
 from core.events import Event, Progress
 from core.jobs.drive import drive
@@ -36,11 +37,12 @@ def add_to(commands: "Commands") -> None:
     command = commands.add_parser("check", help="look at every picture of a folder or data set, and say what is wrong")
     command.add_argument("data", help="a folder, or the name of an imported data set")
     command.add_argument("--val-fraction", type=float, default=0.25, help="share that is held out for validation")
-    command.add_argument("--seed", type=int, default=0, help="of the draw of the validation pictures")
+    command.add_argument("--test-fraction", type=float, default=0.0, help="share that is held out for a test")
+    command.add_argument("--seed", type=int, default=0, help="of the draw of what is held out")
     command.add_argument("--json", action="store_true", help="print one object")
     command.set_defaults(command=check_pictures)
     command = commands.add_parser("import", help="take the pictures of a zip or tar archive in, as a data set")
-    command.add_argument("archive", type=Path, help="class folders, with or without train/ and val/")
+    command.add_argument("archive", type=Path, help="class folders, with or without train/, val/ and test/")
     command.add_argument("--name", help="of the data set; the archive's when left out")
     command.add_argument("--source", default="", help="a note about where the pictures come from")
     command.set_defaults(command=import_archive)
@@ -49,7 +51,8 @@ def add_to(commands: "Commands") -> None:
 def check_pictures(options: argparse.Namespace) -> None:
     """Print what there is. Raises BadData when nothing can be trained on it."""
     path = data_path(options.data)
-    inspection = watched(inspect(path, memo_file(path), options.val_fraction, options.seed))
+    draw = Draw(options.val_fraction, options.seed, options.test_fraction)
+    inspection = watched(inspect(path, memo_file(path), draw))
     if options.json:
         print(json.dumps(as_json(inspection)))
     else:

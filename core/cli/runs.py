@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,15 @@ from rich.text import Text
 from core import home
 from core.errors import BadCheckpoint, BadImage, NotNow, TrackerUnavailable
 from core.events import Event, Metrics, StepEnded
+from core.figures import answers
 from core.jobs import worker
+from core.jobs.family import family_json
 from core.jobs.job import ALLOWED, STEP_COLUMNS, Run
 from core.jobs.process import training_places
 from core.jobs.recover import ensure_progress
 from core.jobs.store import Store, open_store
 from core.messages import Message, percent
-from core.recipe import to_settings
+from core.recipe_settings import to_settings
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -47,29 +51,41 @@ def add_to(commands: "Commands") -> None:
 
 def list_runs(options: argparse.Namespace) -> None:
     """Print the runs of the store."""
-    runs = open_store().runs.all()
+    store = open_store()
+    runs = store.runs.all()
     if options.json:
         for run in runs:
-            print(json.dumps(_as_json(run)))
+            print(json.dumps(_as_json(store, run)))
         return
     columns = [Column(title, no_wrap=True) for title in ("run", "status", "backbone")]
-    table = Table(*columns, "trainable", "optimizer", "best accuracy", "seconds")
+    table = Table(*columns, "trainable", "optimizer", "kept", Column("validation, 95 %", no_wrap=True), "seconds")
     for run in runs:
         trainable = run.recipe.trainable
         table.add_row(
-            str(run.id),
+            str(run.id) if run.parent is None else f"  {run.id}",
             run.status,
             run.recipe.backbone,
             Text(trainable if isinstance(trainable, str) else " ".join(trainable)),
             f"{run.recipe.optimizer.name} {run.recipe.optimizer.lr:g}",
-            percent(run.best_accuracy),
+            str(run.kept_epoch or "–"),
+            _validation(run),
             "–" if run.job.seconds is None else f"{run.job.seconds:.1f}",
         )
     Console().print(table)
 
 
-def _as_json(run: Run) -> dict[str, object]:
+def _validation(run: Run) -> str:
+    """Accuracy, count and interval of a run; mean and range of a family."""
+    if run.spread:
+        return str(run.spread.in_words())
+    return f"{percent(run.val.share)}, {run.val.in_words()}\n{run.val.between()}" if run.val else "–"
+
+
+def _as_json(store: Store, run: Run) -> dict[str, object]:
     message = None if run.job.message is None else str(run.job.message)
+    kept = store.runs.kept(run.id)
+    val = answers(kept[1].confusion, kept[0]) if kept else None
+    test = run.test
     return {
         "run": run.id,
         "status": run.status,
@@ -78,11 +94,17 @@ def _as_json(run: Run) -> dict[str, object]:
         "note": run.note,
         "tags": run.tags,
         "starred": run.starred,
-        "best_epoch": run.best_epoch,
-        "val_accuracy": run.best_accuracy,
+        "kept_epoch": run.kept_epoch,
+        "val": val or (run.val and run.val.to_json()),
+        "moved": kept and kept[1].moved,
+        "zeros": run.zeros,
+        "test": test and asdict(test) | {"score": test.score.to_json()},
         "seconds": run.job.seconds,
+        "preset": run.preset and asdict(run.preset),
         "message": message,
         "recipe": to_settings(run.recipe),
+        "family": run.parent,
+        **(family_json(run) if run.is_family else {}),
     }
 
 
@@ -137,17 +159,30 @@ def _add_answers_to(commands: "Commands") -> None:
     command.set_defaults(command=export)
 
 
+def answering(store: Store, number: int) -> Run:
+    """The run of that number; of a family its first child, which is said. Raises UnknownRun."""
+    first = store.runs.get(number).first
+    if first.id != number:
+        template = "Run {family} is a family of runs; this is of its first, run {first}."
+        print(Message(template, family=number, first=first.id), file=sys.stderr)
+    return first
+
+
 def predict(options: argparse.Namespace) -> None:
     """Print a prediction for every picture that can be read. Raises BadImage, at the end, with those that cannot."""
     # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.results.predict import classifier
+    from core.results.predict import classifier, other_numbers
+    from core.training.checkpoint import load_model
 
-    known = open_store().runs.get(options.run)
+    known = answering(open_store(), options.run)
     file = home.weights_file(known.id)
     if not file.is_file():
         template = "Run {run} is {status} and has no weights; take another run."
         raise BadCheckpoint(template, run=known.id, status=known.status)
-    classify = classifier(file)
+    checkpoint = load_model(file)
+    if remark := other_numbers(checkpoint):
+        print(remark, file=sys.stderr)
+    classify = classifier(checkpoint)
     unread: list[Message] = []
     for path in options.images:
         try:
@@ -176,7 +211,7 @@ def export(options: argparse.Namespace) -> None:
         template = "{tool} is no tool to export to; take {tools}."
         raise TrackerUnavailable(template, tool=tool, tools=" or ".join(TARGETS))
     store = open_store()
-    known = store.runs.get(options.run)
+    known = answering(store, options.run)
     with TARGETS[tool](f"run-{known.id}", known.recipe, where) as track:
         for event in _everything_said(store, known.id):
             track(event)

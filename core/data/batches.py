@@ -21,12 +21,14 @@ Batch = tuple[tuple[Tensor, ...], Tensor]
 """What goes into the network, one tensor for each of its inputs, and the labels."""
 
 
-def read_pixels(path: Path) -> Tensor:
+def read_pixels(path: Path, least: int | None = None) -> Tensor:
     """The image at `path` as a person sees it: uint8 (3, H, W). Raises BadImage as `core.data.images` does.
+
+    `least` is how many pixels of the shorter side are needed: a large JPEG may then come smaller than it is.
 
     Pillow decodes as fast as torchvision, whose own decoders are deprecated; what follows is faster on tensors.
     """
-    pixels: Tensor = pil_to_tensor(decode(path))
+    pixels: Tensor = pil_to_tensor(decode(path, least=least))
     return pixels
 
 
@@ -72,17 +74,18 @@ def cut_into_batches(indices: Sequence[int], size: int) -> list[list[int]]:
     return batches
 
 
-def read_ahead(read: ReadIndex, chosen: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+def read_ahead(read: ReadIndex, chosen: Sequence[Sequence[int]], ahead: int = 1) -> Iterator[Tensor]:
     """What `read` gives for the indices of each batch, stacked; batch after batch.
 
-    The next batch is read, in threads, while the caller works on this one. Raises what `read` raises.
+    The next batches, `ahead` of them, are read in threads while the caller works on this one. Raises what `read`
+    raises.
     """
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
 
         def begin(batch: Sequence[int]) -> list[Future[Tensor]]:
             return [threads.submit(read, index) for index in batch]
 
-        ahead = [begin(batch) for batch in chosen[:1]]
-        for position in range(len(chosen)):
-            ahead += [begin(following) for following in chosen[position + 1 : position + 2]]
-            yield torch.stack([image.result() for image in ahead.pop(0)])
+        begun = [begin(batch) for batch in chosen[:ahead]]
+        for position in range(ahead, ahead + len(chosen)):
+            begun += [begin(following) for following in chosen[position : position + 1]]
+            yield torch.stack([image.result() for image in begun.pop(0)])

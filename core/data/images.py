@@ -51,12 +51,16 @@ def reading_rules() -> Rules:
     return (SMALLEST_SIDE, allowed.max_side, allowed.max_megapixels, allowed.max_aspect, *formats())
 
 
-def decode(source: Path | bytes, name: str | None = None) -> Image.Image:
+def decode(source: Path | bytes, name: str | None = None, least: int | None = None) -> Image.Image:
     """The image at a path, or in the bytes of a file called `name`, in mode RGB.
 
-    Raises BadImage with the file's name and what is wrong with it, BadSettings when a limit is misspelt.
+    A JPEG of at least twice `least` pixels on its shorter side comes at a half, a quarter or an eighth of its size, so
+    that `least` pixels are left: the others are never computed, which takes a photo of 12 megapixels an eighth of the
+    time. Raises BadImage with the file's name and what is wrong with it, BadSettings when a limit is misspelt.
     """
     with open_image(source, name) as image:
+        if least is not None:
+            image.draft(None, (least, least))
         image.load()
         return as_seen(image)
 
@@ -116,9 +120,7 @@ def is_animated(image: Image.Image) -> bool:
 def thumbnail(path: Path, side: int) -> Image.Image:
     """The middle of a picture, `side` pixels square; plain grey for one that cannot be read. Raises BadSettings."""
     try:
-        with open_image(path) as image:
-            image.draft("RGB", (2 * side, 2 * side))  # A JPEG is then decoded at a fraction of its size.
-            return ImageOps.fit(as_seen(image), (side, side))
+        return ImageOps.fit(decode(path, least=2 * side), (side, side))
     except BadImage:
         return Image.new("RGB", (side, side), "gainsboro")
 

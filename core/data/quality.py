@@ -5,13 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.picture_info import PictureInfo, infos_of
 from core.data.scan import ImageFolder, Picture, Scan, arrange_classes, scan
-from core.data.split import Split, split
+from core.data.split import Draw, Split, split
 from core.errors import BadData
 from core.events import Progress
 from core.messages import Message
@@ -106,6 +107,15 @@ class Issue:
     remedy: Message
     leave_out: tuple[Path, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "text": self.text.to_json(),
+            "pictures": [str(path) for path in self.pictures],
+            "remedy": self.remedy.to_json(),
+            "leave_out": [str(path) for path in self.leave_out],
+        }
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -121,7 +131,7 @@ class Inspection:
     issues: list[Issue]
 
 
-def inspect(path: Path, memo: Path, val_fraction: float, seed: int) -> Generator[Progress, None, Inspection]:
+def inspect(path: Path, memo: Path, draw: Draw) -> Generator[Progress, None, Inspection]:
     """Look at every picture; the file `memo` remembers them. Raises BadData, BadImage, BadSettings or OSError."""
     scanned = scan(path)
     infos = yield from infos_of([picture.path for picture in scanned.pictures], memo)
@@ -130,7 +140,7 @@ def inspect(path: Path, memo: Path, val_fraction: float, seed: int) -> Generator
         folder = arrange_classes(path, scanned)
     except BadData as error:
         fault = error.message
-    drawn = split(folder, val_fraction, seed) if folder else None
+    drawn = split(folder, draw) if folder else None
     yield Progress(Message("Comparing the pictures"), 0, 1)
     return Inspection(scanned, infos, folder, fault, find_issues(scanned.pictures, infos, drawn))
 
@@ -163,14 +173,15 @@ def _damaged(infos: Mapping[Path, PictureInfo]) -> Iterator[Issue]:
 def _leaks(same: Groups, drawn: Split | None) -> Iterator[Issue]:
     if drawn is None:
         return
-    validating = {example.path for example in drawn.val}
-    training = {example.path for example in drawn.train}
-    groups = [set(group) for group in same]
-    both = tuple(dict.fromkeys(p for group in groups if group & validating for p in sorted(group & training)))
-    if both:
-        template = "In training and in validation: {pictures}. Accuracy would look better than it is."
-        text = Message(template, pictures=_pictures(both))
-        yield Issue(text, both, Message("Leave them out of training"), both)
+    train, val, test = ({example.path for example in part} for part in (drawn.train, drawn.val, drawn.test))
+    in_val = "In training and in validation: {pictures}. Accuracy would look better than it is."
+    in_test = "In the test and outside it: {pictures}. The test's accuracy would look better than it is."
+    rows = ((in_val, val, train, "Leave them out of training"), (in_test, test, train | val, "Keep those of the test"))
+    for template, held_out, others, remedy in rows:
+        groups = [set(group) for group in same]
+        both = tuple(dict.fromkeys(p for group in groups if group & held_out for p in sorted(group & others)))
+        if both:
+            yield Issue(Message(template, pictures=_pictures(both)), both, Message(remedy), both)
 
 
 def _contradictions(same: Groups, labels: Mapping[Path, str]) -> Iterator[Issue]:

@@ -1,9 +1,12 @@
 """Find the pictures and classes of a folder or of a data set, as they are after people's changes. None is opened."""
 
+import hashlib
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +19,11 @@ from core.errors import BadData
 from core.messages import Message
 from core.settings import settings
 
+HELD_OUT = {
+    "val": "{name} has no pictures in val/, so nothing validates it.",
+    "test": "{name} has no pictures in test/, so nothing tests it.",
+}
+"""The parts that are no training, and what is said of a class that has nothing there."""
 REMEMBERED = 500_000
 """Pictures of all data sets together that are remembered, at about 400 bytes each."""
 _natural = natsort_keygen()
@@ -25,7 +33,7 @@ _natural = natsort_keygen()
 class Picture:
     """A picture at `path`. `file` names it among its like, `name` is what people called it.
 
-    `split` is "train", "val", or empty where a split is yet to be drawn.
+    `split` is "train", "val", "test", or empty where a split is yet to be drawn.
     """
 
     path: Path
@@ -55,7 +63,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What can be trained on. `val` is None where the pictures bring no val/ of their own; a split is then drawn.
+    """What can be trained on. `val` and `test` are None where the pictures bring none; they are then drawn of `train`.
 
     `classes` are names in natural order ("2" before "10"); a label is an index into them.
     `notices` are sentences about what was left out and why.
@@ -66,17 +74,18 @@ class ImageFolder:
     train: tuple[Example, ...]
     val: tuple[Example, ...] | None
     notices: tuple[Message, ...]
+    test: tuple[Example, ...] | None = None
 
     def counts(self) -> tuple[int, ...]:
-        """Images per class, training and validation together."""
+        """Images per class, in all parts together."""
         counts = [0] * len(self.classes)
-        for example in (*self.train, *(self.val or ())):
+        for example in (*self.train, *(self.val or ()), *(self.test or ())):
             counts[example.label] += 1
         return tuple(counts)
 
 
 def scan(path: Path) -> Scan:
-    """The pictures at `path`: a data set's folder, or any that holds class folders, or train/ and val/ of them.
+    """The pictures at `path`: a data set's folder, or any that holds class folders, or train/, val/ and test/ of them.
 
     Remembered for as long as no folder has changed. Raises BadData when there is no such folder, or when a data set's
     pictures were deleted.
@@ -90,6 +99,23 @@ def scan(path: Path) -> Scan:
     return _remembered.scan(path, (folders, tuple(_file_versions(path))))
 
 
+def pictures_digest(path: Path) -> str:
+    """Changes with the pictures at `path`, with their files and with people's edits of them. Raises BadData."""
+    digest = hashlib.sha256()
+    for picture in scan(path).pictures:
+        known = [picture.file, picture.label, picture.split, file_stamp(picture.path)]
+        digest.update(json.dumps(known).encode())
+    return digest.hexdigest()
+
+
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """Changes with a file; empty for one that is gone: whoever reads it says so."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return ()
+
+
 def read_image_folder(path: Path) -> ImageFolder:
     """The classes and images at `path`.
 
@@ -100,24 +126,23 @@ def read_image_folder(path: Path) -> ImageFolder:
 
 def arrange_classes(path: Path, scanned: Scan) -> ImageFolder:
     """The classes that can be trained on, and their examples. Raises BadData like `read_image_folder`."""
-    brings_split = any(picture.split == "val" for picture in scanned.pictures)
-    classes = tuple(dict.fromkeys(p.label for p in scanned.pictures if not brings_split or p.split != "val"))
+    classes = tuple(dict.fromkeys(p.label for p in scanned.pictures if p.split not in HELD_OUT))
     _require_classes(path, classes)
     index = {label: number for number, label in enumerate(classes)}
-    train = tuple(Example(p.path, index[p.label]) for p in scanned.pictures if p.label in index and p.split != "val")
+    train = tuple(Example(p.path, index[p.label]) for p in scanned.pictures if p.split not in HELD_OUT)
     template = "The class {name} was left out: it has no pictures."
     notices = [Message(template, name=label) for label in scanned.empty if label not in index]
-    if not brings_split:
-        return ImageFolder(path, classes, train, None, (*notices, *scanned.notices))
-    val = tuple(Example(p.path, index[p.label]) for p in scanned.pictures if p.label in index and p.split == "val")
-    unknown = dict.fromkeys(p.label for p in scanned.pictures if p.label not in index)
-    template = "val/{name} was left out: train/ has no pictures of that class."
-    notices += [Message(template, name=label) for label in unknown]
-    validated = {example.label for example in val}
-    lacking = [label for label in classes if index[label] not in validated]
-    template = "{name} has no pictures in val/, so nothing validates it."
-    notices += [Message(template, name=label) for label in lacking]
-    return ImageFolder(path, classes, train, val, (*notices, *scanned.notices))
+    held_out: dict[str, tuple[Example, ...] | None] = {}
+    for part, lacks in HELD_OUT.items():
+        own = [picture for picture in scanned.pictures if picture.split == part]
+        known = tuple(Example(p.path, index[p.label]) for p in own if p.label in index)
+        held_out[part] = known if own else None
+        template = "{part}/{name} was left out: train/ has no pictures of that class."
+        unknown = dict.fromkeys(picture.label for picture in own if picture.label not in index)
+        notices += [Message(template, part=part, name=label) for label in unknown]
+        seen = {example.label for example in known}
+        notices += [Message(lacks, name=label) for label in classes if own and index[label] not in seen]
+    return ImageFolder(path, classes, train, held_out["val"], (*notices, *scanned.notices), held_out["test"])
 
 
 def too_many_classes(found: int) -> BadData:
@@ -198,19 +223,19 @@ def _file_versions(path: Path) -> Iterator[tuple[int, ...]]:
 
 def _scan(path: Path) -> Scan:
     if not datasets.is_dataset(path):
-        pictures, empty = _walk(path)
-        notices = warn_case_only({picture.label for picture in pictures})
+        pictures, empty, notices = _walk(path)
+        notices += warn_case_only({picture.label for picture in pictures})
         return Scan(tuple(sorted(pictures, key=_order)), (), empty, tuple(notices))
     data = datasets.read_dataset(path)
     if data.deleted is not None:
         template = "The pictures of {name} were deleted; import them again, or choose others."
         raise BadData(template, name=data.name)
-    pictures, empty = _walk(data.root) if data.root else (list(_indexed(path)), ())
+    pictures, empty, notices = _walk(data.root) if data.root else (list(_indexed(path)), (), [])
     edits = datasets.read_edits(path)
     edited = sorted((_edited(picture, edits) for picture in pictures), key=_order)
     kept = tuple(picture for picture in edited if picture.file not in edits.removed)
     removed = tuple(picture for picture in edited if picture.file in edits.removed)
-    return Scan(kept, removed, empty, data.notices)
+    return Scan(kept, removed, empty, (*data.notices, *notices))
 
 
 def _order(picture: Picture) -> tuple[object, ...]:
@@ -219,7 +244,7 @@ def _order(picture: Picture) -> tuple[object, ...]:
 
 def _edited(picture: Picture, edits: datasets.Edits) -> Picture:
     label = edits.labels.get(picture.file, picture.label)
-    return replace(picture, label=label, split="" if edits.draw_split else picture.split)
+    return replace(picture, label=label, split="" if edits.draw_split and picture.split == "val" else picture.split)
 
 
 def _indexed(folder: Path) -> Iterator[Picture]:
@@ -227,17 +252,25 @@ def _indexed(folder: Path) -> Iterator[Picture]:
         yield Picture(folder / datasets.PICTURES / entry.file, entry.file, entry.name, entry.label, entry.split)
 
 
-def _walk(root: Path) -> tuple[list[Picture], tuple[str, ...]]:
-    """The pictures below `root`, and the classes that have none."""
+def _walk(root: Path) -> tuple[list[Picture], tuple[str, ...], list[Message]]:
+    """The pictures below `root`, the classes that have none, and sentences about what is in no class."""
     if not root.is_dir():
         raise BadData("{root} is not there any more; put it back, or choose other pictures.", root=root)
-    splits = {SPLITS[entry.name.lower()]: entry.name for entry in _folders(root) if entry.name.lower() in SPLITS}
-    validation = splits.get("val", splits.get("test"))
-    if "train" in splits and validation:
-        train, empty = _classes(root / splits["train"], f"{splits['train']}/", "train")
-        val, _ = _classes(root / validation, f"{validation}/", "val")
-        return train + val, empty
-    return _classes(root, "", "")
+    parts = [(part, entry) for entry in _folders(root) if (part := SPLITS.get(entry.name.lower()))]
+    if not {part for part, _entry in parts} > {"train"}:
+        return *_classes(root, "", ""), []
+    pictures: list[Picture] = []
+    empty: tuple[str, ...] = ()
+    notices: list[Message] = []
+    for part, entry in parts:
+        found, without = _classes(Path(entry.path), f"{entry.name}/", part)
+        pictures += found
+        empty += without if part == "train" else ()
+        if loose := sum(not one.is_dir() and suffix(one.name) in IMAGE_SUFFIXES for one in _entries(entry.path)):
+            template = "{count:,} picture in {folder}/ was left out: it is in no class."
+            many = "{count:,} pictures in {folder}/ were left out: they are in no class."
+            notices.append(Message(template, many, count=loose, folder=entry.name))
+    return pictures, empty, notices
 
 
 def _classes(root: Path, above: str, split: str) -> tuple[list[Picture], tuple[str, ...]]:
@@ -252,8 +285,13 @@ def _classes(root: Path, above: str, split: str) -> tuple[list[Picture], tuple[s
 
 
 def _folders(path: Path) -> list[os.DirEntry[str]]:
+    return [entry for entry in _entries(path) if entry.is_dir(follow_symlinks=False)]
+
+
+def _entries(path: Path | str) -> list[os.DirEntry[str]]:
+    """What is in a folder, but for what systems leave behind."""
     with os.scandir(path) as entries:
-        return [entry for entry in entries if entry.is_dir(follow_symlinks=False) and not is_leftover([entry.name])]
+        return [entry for entry in entries if not is_leftover([entry.name])]
 
 
 def _picture_files(folder: str, above: str) -> Iterator[tuple[str, str]]:

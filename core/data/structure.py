@@ -15,7 +15,11 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 )
 PACKED_SUFFIXES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing", "tests"), "test"),
+}
 """The split that a folder of this name (in lower case) stands for."""
 ONE_FOLDER_PER_CLASS = Message("put the pictures into one folder per class, such as cats/ and dogs/")
 LONGEST_NAME = 240
@@ -79,7 +83,7 @@ def path_fault(name: str, allowed: Settings) -> Message | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture belongs. `split` is "train", "val", or empty where a split is yet to be drawn."""
+    """Where a picture belongs. `split` is "train", "val", "test", or empty where a split is yet to be drawn."""
 
     split: str
     label: str
@@ -88,16 +92,17 @@ class Placement:
 def placements(names: Sequence[str]) -> list[Placement | Message]:
     """For each path ("photos/train/cats/1.jpg") where it belongs, or why it belongs nowhere.
 
-    Folders that hold everything are looked through. Folders inside a class are part of it. test/ stands in for a
-    missing val/.
+    Folders that hold everything are looked through. Folders inside a class are part of it. train/ is a split where it
+    has classes in it and val/ or test/ beside it.
     """
     paths = [[part for part in name.split("/") if part not in ("", ".")] for name in names]
     while _all_in_one_folder(paths):
         paths = [path[1:] for path in paths]
-    splits = {SPLITS.get(path[0].lower(), "") if len(path) > 2 else "" for path in paths}
-    is_split = "train" in splits and bool(splits & {"val", "test"})
-    validation = "val" if "val" in splits else "test"
-    return [_in_split(path, validation) if is_split else _in_class(path, "") for path in paths]
+    with_classes = {SPLITS.get(path[0].lower()) for path in paths if len(path) > 2}
+    beside = {SPLITS.get(path[0].lower()) for path in paths if len(path) > 1} & {"val", "test"}
+    if "train" not in with_classes or not beside:
+        return [_in_class(path, "") for path in paths]
+    return [_in_split(path, "val" if "val" in beside else "test") for path in paths]
 
 
 def warn_case_only(labels: Iterable[str]) -> Iterator[Message]:
@@ -130,14 +135,11 @@ def _all_in_one_folder(paths: list[list[str]]) -> bool:
     return len(inside) > 1 or all(len(path) > 2 for path in paths)
 
 
-def _in_split(path: list[str], validation: str) -> Placement | Message:
-    split = SPLITS.get(path[0].lower())
+def _in_split(path: list[str], other: str) -> Placement | Message:
+    split = SPLITS.get(path[0].lower()) if len(path) > 1 else None
     if split is None:
-        return Message("it is beside train/ and {validation}/, not in them", validation=validation)
-    if split not in ("train", validation):
-        template = "{folder}/ was left out: {validation}/ is there to validate"
-        return Message(template, folder=path[0], validation=validation)
-    return _in_class(path[1:], "train" if split == "train" else "val")
+        return Message("it is beside train/ and {other}/, not in them", other=other)
+    return _in_class(path[1:], split)
 
 
 def _in_class(path: list[str], split: str) -> Placement | Message:

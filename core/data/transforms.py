@@ -4,6 +4,8 @@ Pictures stay bytes as long as possible: that takes a quarter of the memory. `No
 numbers at once, on the device.
 """
 
+import functools
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,24 @@ def framing(preprocessing: Preprocessing) -> Frame:
     return steps
 
 
+ReadSource = Callable[[Preprocessing, Path], Tensor]
+"""From a picture's path to what is shown, or varied, of it: uint8 (3, H, W). Raises BadImage."""
+
+
+def plain_square(preprocessing: Preprocessing, path: Path) -> Tensor:
+    """What the network sees of a picture without variation, in validation and prediction: uint8 (3, crop, crop)."""
+    return framing(preprocessing)(read_pixels(path, least=preprocessing.resize))
+
+
+def whole_picture(preprocessing: Preprocessing, path: Path) -> Tensor:
+    """A picture to take random crops from, uint8 (3, H, W): the smallest crop still has `crop` pixels a side.
+
+    A picture that has fewer to begin with has all of its own.
+    """
+    smallest = math.sqrt(CROP_SCALE[0] * CROP_RATIO[0])
+    return read_pixels(path, least=math.ceil(preprocessing.crop / smallest))
+
+
 class Normalise(nn.Module):
     """Scale bytes to 0…1 and normalise, as `weights.transforms()` ends: uint8 (B, 3, H, W) → float32."""
 
@@ -45,17 +65,6 @@ class Normalise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """`images` may have the channels last, and keeps them there."""
         return images.float().sub_(self.mean).div_(self.std)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How one variant of a picture is made. `vary(preprocessing, key)` is decided by the key, a text, alone.
-
-    It is given the whole picture where `from_whole`, the framed square otherwise.
-    """
-
-    vary: Callable[[Preprocessing, str], Frame]
-    from_whole: bool
 
 
 def mirrored(key: str) -> Frame:
@@ -95,34 +104,64 @@ def _random_crop(image: Tensor, preprocessing: Preprocessing, draw: random.Rando
     return cropped
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How pictures are varied, in new ways in every epoch or in a few ways that are kept.
+
+    `source` reads what is varied. `vary(preprocessing, key)` makes a new variant, decided by the key, a text, alone.
+    `variant(preprocessing, content, number)` makes one of those that are kept (`core.data.split`), but for 0, the
+    plain square.
+    """
+
+    source: ReadSource
+    vary: Callable[[Preprocessing, str], Frame]
+    variant: Callable[[Preprocessing, str, int], Frame]
+
+
+def _unchanged(square: Tensor) -> Tensor:
+    return square
+
+
 AUGMENTATIONS = {
-    "none": Augmentation(lambda _preprocessing, _key: lambda square: square, from_whole=False),
-    "flip": Augmentation(lambda _preprocessing, key: mirrored(key), from_whole=False),
-    "standard": Augmentation(varied, from_whole=True),
+    "none": Augmentation(
+        plain_square,
+        vary=lambda _preprocessing, _key: _unchanged,
+        variant=lambda _preprocessing, _content, _number: _unchanged,
+    ),
+    "flip": Augmentation(
+        plain_square,
+        vary=lambda _preprocessing, key: mirrored(key),
+        variant=lambda _preprocessing, _content, _number: functional.horizontal_flip,
+    ),
+    "standard": Augmentation(
+        whole_picture,
+        vary=varied,
+        variant=lambda preprocessing, content, number: varied(preprocessing, f"{content}/{number - 1}"),
+    ),
 }
 """By the recipe's name of it (`core.recipe.AUGMENTATIONS`): the one place that says how pictures are varied."""
 
 
 @dataclass(frozen=True)
 class Variants:
-    """What can be kept of each picture: the plain square, and `count` variants of it in the way of `augment`."""
+    """What can be kept of each picture: the plain square, and variants of it in the way of `augment`."""
 
     preprocessing: Preprocessing
     augment: str
-    count: int
 
-    def of(self, path: Path, content: str, numbers: Sequence[int] | None = None) -> Tensor:
-        """All variants of the picture at `path`, or those of these `numbers`: uint8 (variants, 3, crop, crop).
+    def of(self, path: Path, content: str, numbers: Sequence[int]) -> Tensor:
+        """The variants of the picture at `path` with these `numbers`: uint8 (variants, 3, crop, crop).
 
         Number 0 is the plain square. `content`, the hash of the file, decides the others: two copies of a picture have
         the same variants. Raises BadImage.
         """
-        image = read_pixels(path)
-        plain = framing(self.preprocessing)(image)
         augmentation = AUGMENTATIONS[self.augment]
-        source = image if augmentation.from_whole else plain
+        read = functools.cache(lambda way: way(self.preprocessing, path))
 
         def variant(number: int) -> Tensor:
-            return augmentation.vary(self.preprocessing, f"{content}/{number - 1}")(source) if number else plain
+            if number == 0:
+                square: Tensor = read(plain_square)
+                return square
+            return augmentation.variant(self.preprocessing, content, number)(read(augmentation.source))
 
-        return torch.stack([variant(number) for number in (range(1 + self.count) if numbers is None else numbers)])
+        return torch.stack([variant(number) for number in numbers])

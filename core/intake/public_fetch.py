@@ -56,7 +56,7 @@ Source = Path | NDArray[np.uint8]
 class _Layout:
     """How torchvision's class is asked for each split, and which of its attributes hold pictures and labels.
 
-    The official test split is the one to validate on; all else is to train on.
+    The official test split comes in as the test; all else is to train on, and validation is drawn from it.
     """
 
     splits: dict[str, list[dict[str, Any]]]
@@ -65,13 +65,13 @@ class _Layout:
 
 
 _LAYOUTS = {
-    "CIFAR10": _Layout({"train": [{"train": True}], "val": [{"train": False}]}, "data", "targets"),
-    "FashionMNIST": _Layout({"train": [{"train": True}], "val": [{"train": False}]}, "data", "targets"),
-    "Flowers102": _Layout({"train": [{"split": "train"}, {"split": "val"}], "val": [{"split": "test"}]}),
-    "OxfordIIITPet": _Layout({"train": [{"split": "trainval"}], "val": [{"split": "test"}]}, "_images"),
+    "CIFAR10": _Layout({"train": [{"train": True}], "test": [{"train": False}]}, "data", "targets"),
+    "FashionMNIST": _Layout({"train": [{"train": True}], "test": [{"train": False}]}, "data", "targets"),
+    "Flowers102": _Layout({"train": [{"split": "train"}, {"split": "val"}], "test": [{"split": "test"}]}),
+    "OxfordIIITPet": _Layout({"train": [{"split": "trainval"}], "test": [{"split": "test"}]}, "_images"),
     "EuroSAT": _Layout({"": [{}]}, "samples", "targets"),
-    "Food101": _Layout({"train": [{"split": "train"}], "val": [{"split": "test"}]}),
-    "DTD": _Layout({"train": [{"split": "train"}, {"split": "val"}], "val": [{"split": "test"}]}),
+    "Food101": _Layout({"train": [{"split": "train"}], "test": [{"split": "test"}]}),
+    "DTD": _Layout({"train": [{"split": "train"}, {"split": "val"}], "test": [{"split": "test"}]}),
 }
 
 

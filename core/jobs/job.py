@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from core import presets
 from core.events import Progress
+from core.figures import Score, Spread
 from core.messages import Message
 from core.recipe import Recipe
 
-Lane = Literal["training", "light"]
+Lane = Literal["training", "light", "none"]
+"""Who works a job off. Nobody works on one of the lane "none", the job of a family (`core.jobs.family`)."""
 Status = Literal["queued", "running", "paused", "finished", "failed", "stopped"]
 LIVE: frozenset[Status] = frozenset({"queued", "running"})
 Request = Literal["stop", "pause"]
@@ -77,18 +80,76 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """The preset that a recipe began from (`core.presets`), and the settings that were `changed` by hand since."""
+
+    name: str
+    changed: tuple[str, ...] = ()
+
+
+def provenance(recipe: Recipe, preset: str | None) -> Provenance | None:
+    """Where a recipe comes from, if it began from a preset."""
+    return Provenance(preset, presets.changed(preset, recipe)) if preset else None
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """What the weights after `epoch` scored on the test images, which were looked at `looks` times so far."""
+
+    score: Score
+    balanced_accuracy: float
+    epoch: int
+    looks: int
+
+
+@dataclass(frozen=True)
 class Run:
-    """A job that trains `recipe`. `best_accuracy` is the best epoch's on the validation images, 0…1."""
+    """A job that trains `recipe`, or a family of such jobs (`core.jobs.family`).
+
+    `kept_epoch` is the one whose weights are kept, so far; None before the first. `val` and `balanced_accuracy` (0…1)
+    are what these weights score on the validation images, and `zeros` is the share of the head's weights that are
+    exactly 0; each is None where it was not measured.
+
+    `parent` is the number of the family that a run is one of. A family has no such figures, but `children`: in order,
+    those that were not deleted.
+    """
 
     id: int
     job: Job
     recipe: Recipe
-    best_epoch: int | None
-    best_accuracy: float | None
+    kept_epoch: int | None
+    val: Score | None
+    balanced_accuracy: float | None
+    zeros: float | None
+    test: FinalTest | None
+    preset: Provenance | None
     name: str
     note: str
     tags: tuple[str, ...]
     starred: bool
+    parent: int | None = None
+    children: "tuple[Run, ...]" = ()
+
+    @property
+    def is_family(self) -> bool:
+        """Whether nothing is trained but what its children train."""
+        return self.job.lane == "none"
+
+    @property
+    def members(self) -> "tuple[Run, ...]":
+        """Those that train: the children of a family, or the run itself."""
+        return self.children if self.is_family else (self,)
+
+    @property
+    def first(self) -> "Run":
+        """The run whose weights answer for it: the first child of a family, or the run itself."""
+        return self.children[0] if self.children else self
+
+    @property
+    def spread(self) -> Spread | None:
+        """The scores of a family's children in validation, so far; None before the first, and of a single run."""
+        scores = tuple(child.val for child in self.children if child.val)
+        return Spread(scores) if scores else None
 
     @property
     def status(self) -> Status:

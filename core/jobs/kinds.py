@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -17,8 +16,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import files, home
+from core.backbones.pretrained import own_file
 from core.data import datasets
-from core.data.scan import scan
+from core.data.scan import file_stamp, pictures_digest
+from core.data.split import Draw
 from core.errors import BadRecipe, Fault
 from core.events import Event, Progress
 from core.intake.archive import Incoming, upload_members
@@ -28,11 +29,13 @@ from core.jobs.job import Job, Lane
 from core.jobs.store import Store
 from core.jobs.store.runs import TRAIN
 from core.messages import Message
-from core.recipe import Recipe, parse, to_settings, to_toml
+from core.recipe import Recipe
+from core.recipe_settings import parse, to_settings, to_toml
 from core.training.validate import check
 
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
+LOADING = Progress(Message("Loading PyTorch"), 0, 1)
 
 
 class Arguments(BaseModel):
@@ -64,9 +67,10 @@ def about_nothing(_given: object, _result: object) -> None:
 class Kind(Generic[Given]):
     """`work` does it. `is_quick`: people wait for it, and one of the two light places takes nothing else.
 
-    `inputs` is a digest of all that the work reads beside its arguments. A kind that has it is shared: the same request
-    twice is one job. `about` names what the result belongs to, "data:PATH" or "run:NUMBER", from the arguments and,
-    once there is one, the result. `version` is raised when the work returns something else than before.
+    `inputs` are the folder of pictures that the work reads beside its arguments, and other files. A kind that has them
+    is shared: the same request twice, of the same pictures, is one job. `about` names what the result belongs to,
+    "data:PATH" or "run:NUMBER", from the arguments and, once there is one, the result. `version` is raised when the
+    work returns something else than before.
     """
 
     name: str
@@ -74,7 +78,7 @@ class Kind(Generic[Given]):
     arguments: type[Given]
     work: Callable[[Given, Desk], Work]
     is_quick: bool = False
-    inputs: Callable[[Given], str] | None = None
+    inputs: Callable[[Given], tuple[Path, ...]] | None = None
     about: Callable[[Given, Result | None], str | None] = about_nothing
     version: int = 1
 
@@ -110,6 +114,9 @@ class InspectArguments(Arguments):
     data: Path
     val_fraction: float
     seed: int
+    test_fraction: float = 0.0
+    folds: int = 1
+    fold: int = 1
 
 
 class PreviewArguments(Arguments):
@@ -159,16 +166,9 @@ def _inspect(given: InspectArguments, _desk: Desk) -> Work:
     from core.data.picture_info import memo_file
     from core.data.quality import inspect
 
-    seen = yield from inspect(given.data, memo_file(given.data), given.val_fraction, given.seed)
-    issues = [
-        {
-            "text": issue.text.to_json(),
-            "pictures": [str(path) for path in issue.pictures],
-            "remedy": issue.remedy.to_json(),
-            "leave_out": [str(path) for path in issue.leave_out],
-        }
-        for issue in seen.issues
-    ]
+    draw = Draw(**given.model_dump(exclude={"data"}))
+    seen = yield from inspect(given.data, memo_file(given.data), draw)
+    issues = [issue.to_json() for issue in seen.issues]
     infos = {
         str(path): [info.width, info.height, info.problem and info.problem.to_json()]
         for path, info in seen.infos.items()
@@ -177,7 +177,7 @@ def _inspect(given: InspectArguments, _desk: Desk) -> Work:
 
 
 def _preview(given: PreviewArguments, desk: Desk) -> Work:
-    yield Progress(Message("Loading PyTorch"), 0, 1)
+    yield LOADING
     from core.results.preview import first_batch  # Imported here because it brings torch along.
 
     seen = first_batch(parse(given.settings))
@@ -186,6 +186,13 @@ def _preview(given: PreviewArguments, desk: Desk) -> Work:
     for file, (image, _label) in zip(files, seen, strict=True):
         image.save(file)
     return {"images": [str(file) for file in files], "labels": [label for _image, label in seen]}
+
+
+def _rates(recipe: Recipe, _desk: Desk) -> Work:
+    yield LOADING
+    from core.training.rate_finder import find_rate  # Imported here because it brings torch along.
+
+    return (yield from find_rate(recipe, home.features_folder())).to_json()
 
 
 def _train(recipe: Recipe, desk: Desk) -> Work:
@@ -208,16 +215,10 @@ def about_data(data: Path | str) -> str:
     return f"data:{data}"
 
 
-def _pictures_digest(data: Path) -> str:
-    """Changes with the pictures at `data`, with their files and with people's edits of them."""
-    digest = hashlib.sha256()
-    for picture in scan(data).pictures:
-        stamp: tuple[int, ...] = ()
-        with suppress(OSError):  # The work itself says which picture is gone.
-            status = picture.path.stat()
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        digest.update(json.dumps([picture.file, picture.label, picture.split, stamp]).encode())
-    return digest.hexdigest()
+def _recipe_files(recipe: Recipe) -> tuple[Path, ...]:
+    """What a recipe's training reads: its pictures, and weights of one's own."""
+    weights = own_file(recipe.weights)
+    return (Path(recipe.data), *([weights] if weights else []))
 
 
 TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
@@ -230,7 +231,7 @@ INSPECT = Kind(
     lane="light",
     arguments=InspectArguments,
     work=_inspect,
-    inputs=lambda given: _pictures_digest(given.data),
+    inputs=lambda given: (given.data,),
     about=lambda given, _result: about_data(given.data),
 )
 PREVIEW = Kind(
@@ -239,11 +240,20 @@ PREVIEW = Kind(
     arguments=PreviewArguments,
     work=_preview,
     is_quick=True,
-    inputs=lambda given: _pictures_digest(Path(parse(given.settings).data)),
+    inputs=lambda given: (Path(parse(given.settings).data),),
     about=lambda given, _result: about_data(parse(given.settings).data),
 )
+RATES = Kind(
+    name="rates",
+    lane="light",
+    arguments=Recipe,
+    work=_rates,
+    is_quick=True,
+    inputs=_recipe_files,
+    about=lambda recipe, _result: about_data(recipe.data),
+)
 IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW, RATES)}
 
 
 def arguments_of(job: Job) -> BaseModel:
@@ -258,21 +268,25 @@ def arguments_of(job: Job) -> BaseModel:
         raise BadRecipe([Fault(*one) for one in wrong]) from error
 
 
-def shared_key(kind: Kind[Given], given: Given) -> str | None:
-    """The name of a request, the same for the same work on the same inputs; None for a kind that is not shared.
+def shared_key(kind: Kind[Given], given: Given, digest: str | None = None) -> str | None:
+    """The name of a request, the same for the same work on the same pictures; None for a kind that is not shared.
 
+    Who asks for several things at once knows the `digest` of the pictures already: making it looks at every file.
     Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
     """
     if kind.inputs is None:
         return None
-    words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), kind.inputs(given)]
+    pictures, *others = kind.inputs(given)
+    inputs = [digest or pictures_digest(pictures), *map(file_stamp, others)]
+    words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), inputs]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
 
-def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None) -> Job:
+def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = None, digest: str | None = None) -> Job:
     """Put work into the queue; of a shared kind, the job that does it or has done it already.
 
-    With a `worker`, the job is its own at once and never waits. Raises BadData or BadRecipe.
+    With a `worker`, the job is its own at once and never waits; `digest` is that of `shared_key`. Raises BadData or
+    BadRecipe.
     """
     return store.jobs.submit(
         kind.name,
@@ -280,7 +294,7 @@ def request(store: Store, kind: Kind[Given], given: Given, worker: str | None = 
         given.model_dump(mode="json"),
         home=None if kind.lane == "training" else home.installation_id(),
         about=kind.about(given, None),
-        shared_key=shared_key(kind, given),
+        shared_key=shared_key(kind, given, digest),
         worker=worker,
     )
 

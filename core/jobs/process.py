@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 
 from core import home
 from core.jobs.job import Lane
-from core.settings import settings
+from core.settings import named_cards, settings
 
 if sys.platform == "win32":
     _DETACHED = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+    _NO_WINDOW = subprocess.CREATE_NO_WINDOW
     _LOW_PRIORITY = psutil.BELOW_NORMAL_PRIORITY_CLASS
 else:
-    _DETACHED = 0
+    _DETACHED = _NO_WINDOW = 0
     _LOW_PRIORITY = 5  # About a quarter of the processor beside a process of ordinary priority.
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,8 @@ LIGHT_PLACES = 2
 QUICK_PLACE = 0
 _started: dict[Path, "subprocess.Popen[bytes]"] = {}
 """The newest worker that this process started for each place, by its lock. It may not have reached it yet."""
+ASKING = 10.0
+"""Seconds that NVIDIA's tool may take to answer."""
 
 
 @functools.cache
@@ -126,13 +129,32 @@ def graphics_cards() -> int:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return 0
-    listed = subprocess.run([tool, "--list-gpus"], capture_output=True, text=True, check=False, timeout=30)
+    try:
+        listed = subprocess.run(
+            [tool, "--list-gpus"], capture_output=True, text=True, check=False, timeout=ASKING, creationflags=_NO_WINDOW
+        )
+    except (OSError, subprocess.TimeoutExpired):  # A driver that hangs trains nothing either.
+        return 0
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def usable_cards() -> tuple[str, ...]:
+    """The GPUs to train on, as CUDA names them: those that its own variable names, else all."""
+    named = named_cards()
+    if named is None or not graphics_cards():
+        return tuple(map(str, range(graphics_cards())))
+    return named
+
+
+def card_of(place: int) -> str | None:
+    """The GPU that a training place uses. Places share them where there are more places; None where there is none."""
+    cards = usable_cards()
+    return cards[place % len(cards)] if cards else None
 
 
 def training_places() -> int:
     """How many runs train at a time: THAW_WORKERS, or one for each GPU, or one on the CPU."""
-    return settings().workers or max(1, graphics_cards())
+    return settings().workers or max(1, len(usable_cards()))
 
 
 def ensure_training(wanted: int = 1) -> None:

@@ -22,7 +22,7 @@ from core import events, home
 from core.errors import BadSettings, JobFailed, Outdated, StoreUnavailable, TakenOver
 from core.jobs.job import Job, Lane
 from core.jobs.kinds import KINDS
-from core.jobs.process import QUICK_PLACE, ROOT, graphics_cards, lower_priority, process_id
+from core.jobs.process import QUICK_PLACE, ROOT, card_of, lower_priority, process_id
 from core.jobs.recover import requeue_lost, title
 from core.jobs.results import tidy
 from core.jobs.store import Store, open_store
@@ -55,8 +55,8 @@ def main(lane: Lane = "training", place: int = 0) -> bool:
     while True:
         try:
             with FileLock(home.worker_lock(lane, place), timeout=0):
-                if lane == "training" and graphics_cards():
-                    take_card(place)
+                if lane == "training" and (card := card_of(place)):
+                    take_card(card)
                 serve(store, lane, place)
                 served = True
         except Timeout:

@@ -1,45 +1,101 @@
-"""Ask a kept model what it sees in a picture."""
+"""Ask a kept model what it sees in a picture, in the numbers in which it was validated."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.backbones import catalogue
-from core.backbones.build import build
-from core.data.batches import read_pixels
-from core.data.transforms import Normalise, framing
+from core.backbones.build import build, freeze, versioned
+from core.backbones.cut import Cut, cut
+from core.data.transforms import Normalise, plain_square
 from core.errors import BadCheckpoint
-from core.training.checkpoint import KeptModel, load_model
+from core.messages import Message
+from core.training.checkpoint import KeptModel
+from core.training.device import autocast, choose_precision, lay_channels_last, spare_strided
+from core.training.features import FrozenPart
+from core.training.learning import learning
 
 Classify = Callable[[Path], dict[str, float]]
 """From a picture to the probability of every class, 0…1, the likeliest first. Raises BadImage."""
+Answer = Callable[[Tensor], Tensor]
+"""From squares, uint8 (B, 3, H, W), to logits (B, classes)."""
+CPU = torch.device("cpu")
 
 
-def classifier(weights_file: Path) -> Classify:
-    """The model that a run has kept, with the pre-processing that it was trained with.
+def classifier(checkpoint: KeptModel) -> Classify:
+    """A kept model (`core.training.checkpoint.load_model`) with the pre-processing that it was trained with.
 
     Raises BadCheckpoint when it cannot be used.
     """
-    checkpoint = load_model(weights_file)
-    model = restore(checkpoint)
-    frame, normalise = framing(checkpoint.preprocessing), Normalise(checkpoint.preprocessing)
+    answer, preprocessing = answering(checkpoint), checkpoint.preprocessing
 
     def classify(picture: Path) -> dict[str, float]:
-        with torch.inference_mode():
-            shares = model(normalise(frame(read_pixels(picture))[None])).softmax(1)[0].tolist()
+        shares = answer(plain_square(preprocessing, picture)[None]).softmax(1)[0].tolist()
         return dict(sorted(zip(checkpoint.classes, shares, strict=True), key=lambda pair: -pair[1]))
 
     return classify
 
 
+def answering(checkpoint: KeptModel) -> Answer:
+    """The kept model as it was when it was validated: cut at the same place, folded and rounded in the same way.
+
+    A file of before November 2026 does not say how that was; it answers in 32 bits. Raises BadCheckpoint.
+    """
+    model, numbers = restore(checkpoint), checkpoint.numbers
+    normalise = Normalise(checkpoint.preprocessing)
+    network: nn.Module = nn.Sequential(normalise, model)
+    run_frozen: Callable[[Tensor], list[Tensor]] | None = None
+    if numbers and numbers.frozen and (halves := _cut_as_in_training(model, checkpoint)):
+        frozen = FrozenPart(halves.prefix, numbers.frozen, numbers.folded)
+        network, run_frozen = halves.rest, frozen.runner(checkpoint.preprocessing)
+    if numbers:
+        lay_channels_last(network)
+        spare_strided(network, CPU)
+    precision = numbers.trained if numbers else "fp32"
+
+    def answer(squares: Tensor) -> Tensor:
+        inputs = run_frozen(squares) if run_frozen else [squares]
+        with torch.inference_mode(), autocast(CPU, precision):
+            logits: Tensor = network(*inputs).float()
+        return logits
+
+    return answer
+
+
+def _cut_as_in_training(model: nn.Module, checkpoint: KeptModel) -> Cut | None:
+    """The frozen part and the rest. Where it is cut depends on what learns; the model is in eval mode afterwards."""
+    recipe = checkpoint.recipe
+    backbone = catalogue.get(recipe.backbone)
+    layers = catalogue.select(backbone, recipe.trainable)
+    freeze(model, layers)
+    learning(model, backbone, layers, recipe)
+    halves = cut(model, backbone.min_size)
+    model.eval()
+    return halves
+
+
+def other_numbers(checkpoint: KeptModel) -> Message | None:
+    """What to say where this machine computes in other numbers than those in which the model was validated."""
+    numbers = checkpoint.numbers
+    if numbers is None:
+        return None
+    if numbers.device != CPU.type:
+        template = "This model was validated on {device} and answers on the CPU: a close call may come out differently."
+        return Message(template, device=numbers.device)
+    if "bf16" in (numbers.trained, numbers.frozen) and choose_precision("auto", CPU) != "bf16":
+        template = "This model was validated in bfloat16, which this machine imitates: a close call may differ."
+        return Message(template)
+    return None
+
+
 def restore(checkpoint: KeptModel) -> nn.Module:
     """The kept model in eval mode on the CPU. Raises BadCheckpoint when the weights do not fit its own backbone."""
     recipe = checkpoint.recipe
-    model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), pretrained=False)
+    model: nn.Module = build(catalogue.get(recipe.backbone), len(checkpoint.classes), "random")
     try:
-        model.load_state_dict(dict(checkpoint.state))
+        model.load_state_dict(versioned(model, checkpoint.state))
     except RuntimeError as error:
         template = "The saved weights do not fit {backbone}: {cause}"
         raise BadCheckpoint(template, backbone=recipe.backbone, cause=str(error)) from error

@@ -8,7 +8,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from core.backbones import catalogue
 from core.data.batches import cut_into_batches, shuffled
 from core.data.scan import read_image_folder
-from core.data.split import split
+from core.data.split import draw_of, split
 from core.recipe import Recipe
 from core.training.inputs import training_squares
 from core.training.setup import fit_batch_size
@@ -24,9 +24,9 @@ def first_batch(recipe: Recipe) -> list[tuple[Image.Image, str]]:
     training makes other variants of the pictures than these. Raises BadData or BadImage.
     """
     folder = read_image_folder(Path(recipe.data))
-    examples = split(folder, recipe.val_fraction, recipe.seed)
+    examples = split(folder, draw_of(recipe))
     size, _ = fit_batch_size(recipe.batch_size, len(examples.train))
-    batch = cut_into_batches(shuffled(len(examples.train), recipe.seed, epoch=1), size)[0][:MOST]
+    batch = cut_into_batches(shuffled(len(examples.train), recipe.seeds.order, epoch=1), size)[0][:MOST]
     inputs = training_squares(recipe, examples, catalogue.get(recipe.backbone).preprocessing.at(recipe.image_size))
     (squares,), labels = next(inputs.training([batch], 1))
     return [(to_pil_image(square), folder.classes[label]) for square, label in zip(squares, labels, strict=True)]

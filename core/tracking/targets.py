@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from core.errors import TrackerUnavailable
 from core.events import Event, RunFinished, RunStopped, measures
 from core.messages import Message
-from core.recipe import Recipe, flat_settings, to_settings
+from core.recipe import Recipe
+from core.recipe_settings import flat_settings, to_settings
 
 
 @contextmanager

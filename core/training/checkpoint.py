@@ -3,8 +3,7 @@
 The kept model is one safetensors file with weights, recipe, class names and pre-processing, so that weights never meet
 another run's class names. It carries a digest of all it holds, because neither safetensors nor torch notices a flipped
 byte. The state has what learns and what is drawn at random. What is frozen is not in it: it comes from the same
-weights, or the same seed, again. The order and the variants of pictures are decided by
-seed and epoch, and so are not in it either.
+weights, or the same seed, again. Seed and epoch decide the order and the variants of pictures, which are not in it.
 """
 
 import dataclasses
@@ -24,38 +23,47 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core import events, files
+from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
-from core.recipe import Recipe, parse, to_settings
+from core.recipe import Recipe
+from core.recipe_settings import parse, to_settings
+from core.schedules import stretched
+from core.training.device import Numbers
 from core.training.objective import Tally
 from core.training.setup import Setup
 from core.training.state import Snapshot, TrainingState
 
 AFTER_EPOCHS = 1.0
-"""Seconds between two checkpoints at ends of epochs: over features, an epoch takes milliseconds, and a checkpoint some
-tens of them."""
+"""Seconds between two checkpoints at ends of epochs: over features, an epoch takes less time than a checkpoint."""
 AMID_EPOCHS = 30.0
 """Seconds without a checkpoint after which one is made in the middle of an epoch."""
 
 
 class Checkpointer:
-    """Writes the best weights to `weights_file`, and to `resume_file`, if there is one, the state to go on from."""
+    """Writes the weights to keep to `weights_file`, and to `resume_file`, if there is one, the state to go on from."""
 
     def __init__(self, setup: Setup, state: TrainingState, weights_file: Path, resume_file: Path | None) -> None:
         self._setup = setup
         self._state = state
         self._weights_file = weights_file
         self._resume_file = resume_file
-        self._best = Snapshot(setup.model)
+        self._kept = Snapshot(setup.model)
         self._unwritten: int | None = None
         self._written_at = time.monotonic()
 
-    def mark_best(self, epoch: int) -> None:
-        """Take the weights as they are now, after `epoch`, for the best. The next `write` puts them on the disk."""
-        self._best.take()
+    def mark_kept(self, epoch: int) -> None:
+        """Take the weights as they are now, after `epoch`, as those to keep. The next `write` puts them on the disk."""
+        self._kept.take()
         self._unwritten = epoch
+
+    def restore_kept(self) -> None:
+        """Put the weights to keep into the model, from the disk: a run that went on may not have them in memory."""
+        kept = load_model(self._weights_file).state
+        for name, tensor in self._setup.changing.items():
+            tensor.detach().copy_(kept[name])
 
     def write_after(self, seconds: float) -> Iterator[Checkpointing | ArtifactSaved]:
         """Write everything, unless that was done less than `seconds` ago."""
@@ -63,33 +71,38 @@ class Checkpointer:
             yield from self.write()
 
     def write(self) -> Iterator[Checkpointing | ArtifactSaved]:
-        """Write everything. The state comes last: it must not be ahead of the best weights."""
+        """Write everything. The state comes last: it must not be ahead of the kept weights."""
         if self._resume_file:
             yield Checkpointing(self._state.epoch, self._state.steps)
-        yield from self.write_best()
+        yield from self.write_kept()
         if self._resume_file:
             save_state(self._setup, self._state, self._resume_file)
         self._written_at = time.monotonic()
 
-    def write_best(self) -> Iterator[ArtifactSaved]:
-        """Write the best weights, if there are better ones than at the last write."""
+    def write_kept(self) -> Iterator[ArtifactSaved]:
+        """Write the weights to keep, if there are others than at the last write."""
         if self._unwritten is None:
             return
         epoch, self._unwritten = self._unwritten, None
         about = (self._setup.recipe, self._setup.classes, self._setup.preprocessing)
-        save_model(KeptModel(*about, epoch=epoch, state=self._best.state()), self._weights_file)
+        kept = KeptModel(*about, epoch=epoch, state=self._kept.state(), numbers=self._setup.numbers)
+        save_model(kept, self._weights_file)
         yield ArtifactSaved(str(self._weights_file), epoch)
 
 
 @dataclass(frozen=True)
 class KeptModel:
-    """A model as it was after `epoch`. `state` is its state_dict, on the CPU."""
+    """A model as it was after `epoch`. `state` is its state_dict, on the CPU.
+
+    `numbers` are those in which it was validated; None in a file of before November 2026.
+    """
 
     recipe: Recipe
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     epoch: int
     state: Mapping[str, Tensor]
+    numbers: Numbers | None = None
 
 
 def save_model(checkpoint: KeptModel, path: Path) -> None:
@@ -100,6 +113,7 @@ def save_model(checkpoint: KeptModel, path: Path) -> None:
             "classes": checkpoint.classes,
             "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
             "epoch": checkpoint.epoch,
+            "numbers": checkpoint.numbers and dataclasses.asdict(checkpoint.numbers),
         }
     )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
@@ -132,7 +146,8 @@ def load_model(path: Path) -> KeptModel:
         template = "{path} was saved by another version of Thaw, whose recipes differ:\n{cause}"
         raise BadCheckpoint(template, path=path, cause=error.message) from error
     preprocessing = TypeAdapter(Preprocessing).validate_python(about["preprocessing"])
-    return KeptModel(recipe, tuple(about["classes"]), preprocessing, about["epoch"], state)
+    numbers = about.get("numbers") and Numbers(**about["numbers"])
+    return KeptModel(recipe, tuple(about["classes"]), preprocessing, about["epoch"], state, numbers)
 
 
 def _digest(about: str, state: Mapping[str, Tensor]) -> str:
@@ -144,14 +159,23 @@ def _digest(about: str, state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when what is kept changes its meaning."""
+FORMATS = (2, FORMAT)
+"""Those that can be gone on from. 2, of before November 2026, had the recipe in its form of then."""
 CHANGED = {
     "recipe": Message("its settings have changed"),
     "classes": Message("classes were added, removed or renamed"),
     "pictures": Message("pictures were added, removed or moved"),
     "model": Message("the network's trainable part has changed"),
+    "preprocessing": Message("the way in which pictures are prepared has changed"),
+    "weights": Message("the weights that it starts from have changed"),
 }
+OLD_SETTINGS = (
+    *("version", "data", "val_fraction", "backbone", "weights", "trainable", "image_size", "epochs", "batch_size"),
+    *("seed", "device", "precision", "augment", "views", "optimizer", "penalties"),
+)
+"""All that a recipe had in its form of before."""
 SavedState = dict[str, Any]
 """What a file holds, as plain values and tensors."""
 
@@ -166,8 +190,10 @@ def save_state(setup: Setup, state: TrainingState, file: Path) -> None:
         "generators": _generators(setup.device),
         "epoch": state.epoch,
         "steps": state.steps,
+        "epochs": setup.recipe.epochs,
         "images": state.tally.images,
         "sums": state.tally.sums,
+        "answers": state.tally.answers,
         "history": [events.to_dict(ended) for ended in state.history],
         "seconds": state.seconds(),
         "epoch_began": state.epoch_began,
@@ -187,32 +213,57 @@ def read_state(file: Path) -> SavedState:
         saved: SavedState = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise _unusable(file) from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+    if not isinstance(saved, dict) or saved.get("format") not in FORMATS:
         raise _unusable(file)
     return saved
 
 
-def restore_state(setup: Setup, saved: SavedState) -> None:
-    """Bring model, optimizer and random generators to where they were.
+def restore_state(setup: Setup, saved: SavedState) -> Message | None:
+    """Bring model, optimizer and random generators to where they were; says what more epochs do to the schedule.
 
     Raises BadCheckpoint when what is trained, or the pictures, are others than they were.
     """
-    for name, value in _must_agree(setup).items():
-        if saved["about"][name] != value:
+    for name, value in _must_agree(setup, saved["format"]).items():
+        if saved["about"].get(name, _digest_of(None)) != value:
             template = "The run cannot go on: {change} since. Undo that, or train as a new run."
             raise BadCheckpoint(template, change=CHANGED[name])
     for name, tensor in setup.changing.items():
         tensor.detach().copy_(saved["model"][name])
     setup.optimizer.load_state_dict(saved["optimizer"])
     _restore(saved["generators"], setup.device)
+    return stretched(setup.recipe.schedule, saved.get("epochs", setup.recipe.epochs), setup.recipe.epochs)
 
 
-def _must_agree(setup: Setup) -> dict[str, str]:
+def _must_agree(setup: Setup, form: int = FORMAT) -> dict[str, str]:
     """What must be the same when the run goes on, as text; epochs may have been added."""
     settings = {**to_settings(setup.recipe), "epochs": None}
+    if form == 2:
+        settings = {name: value for name, value in settings.items() if name in OLD_SETTINGS} | {"version": 1}
     pictures = [(str(example.path), example.label) for example in (*setup.split.train, *setup.split.val)]
-    parts = {"recipe": settings, "classes": setup.classes, "pictures": pictures, "model": list(setup.changing)}
-    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items()}
+    parts = {
+        "recipe": settings,
+        "classes": setup.classes,
+        "pictures": pictures,
+        "model": list(setup.changing),
+        "preprocessing": _learnt_for(setup),
+        "weights": setup.own_weights,
+    }
+    return {name: _digest_of(part) for name, part in parts.items()}
+
+
+def _learnt_for(setup: Setup) -> dict[str, Any] | None:
+    """The pre-processing, where the first layer learns with another one than the catalogue's, as all did once.
+
+    A frozen first layer comes anew with its own: the bundled SqueezeNet has changed both, and answers as before.
+    """
+    recipe, backbone = setup.recipe, catalogue.get(setup.recipe.backbone)
+    usual = setup.preprocessing == backbone.preprocessing.at(recipe.image_size)
+    learns = backbone.first_layer in catalogue.select(backbone, recipe.trainable)
+    return dataclasses.asdict(setup.preprocessing) if learns and not usual else None
+
+
+def _digest_of(part: object) -> str:
+    return hashlib.sha256(json.dumps(part).encode()).hexdigest()
 
 
 def training_state(saved: SavedState) -> TrainingState:
@@ -220,8 +271,8 @@ def training_state(saved: SavedState) -> TrainingState:
     return TrainingState(
         epoch=saved["epoch"],
         steps=saved["steps"],
-        tally=Tally(saved["images"], _sums(saved["sums"])),
-        history=[_epoch_ended(values) for values in saved["history"]],
+        tally=Tally(saved["images"], _sums(saved["sums"]), saved.get("answers", ())),
+        history=_history(saved),
         began=time.perf_counter() - saved["seconds"],
         epoch_began=saved["epoch_began"],
     )
@@ -230,12 +281,16 @@ def training_state(saved: SavedState) -> TrainingState:
 def _sums(saved: dict[str, float] | list[float]) -> dict[str, float]:
     """The sums of metrics by name. They were a list of the five of a step once; what is measured no more is dropped."""
     sums = saved if isinstance(saved, dict) else dict(zip(METRICS, saved, strict=False))
-    return {name: total for name, total in sums.items() if name in METRICS}
+    return {name: total for name, total in sums.items() if name in METRICS and METRICS[name].measure}
 
 
-def _epoch_ended(values: dict[str, Any]) -> EpochEnded:
-    ended = events.from_dict("epoch_ended", values)
-    assert isinstance(ended, EpochEnded)
+def _history(saved: SavedState) -> list[EpochEnded]:
+    """The epochs that have ended. Before November 2026 the lowest loss, penalties included, decided which was kept."""
+    known = (events.from_dict("epoch_ended", values) for values in saved["history"])
+    ended = [event for event in known if isinstance(event, EpochEnded)]
+    if ended and not any(one.kept for one in ended):
+        best = min(ended, key=lambda one: (one.val or one.train).loss)
+        return [dataclasses.replace(one, kept=one is best) for one in ended]
     return ended
 
 

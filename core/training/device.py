@@ -3,8 +3,9 @@
 import ctypes
 import gc
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,20 +15,69 @@ from core.errors import BadRecipe, Fault
 from core.messages import Message
 
 
-def find_device(wanted: str) -> torch.device:
-    """The device to train on; "auto" is CUDA, else Apple's MPS, else the CPU. Raises BadRecipe when it is not there."""
+def find_device(wanted: str) -> tuple[torch.device, tuple[Message, ...]]:
+    """The device to train on, and what to say about it; "auto" is CUDA, else Apple's MPS, else the CPU.
+
+    Raises BadRecipe when the device that was asked for is not there.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return torch.device(next(name for name, available in there.items() if available))
+        return first_that_computes([torch.device(name) for name, available in there.items() if available])
     if not there[wanted]:
         advice = 'is not to be had: PyTorch finds no such device on this machine; take "auto" or "cpu"'
         raise BadRecipe([Fault("device", wanted, Message(advice))])
-    return torch.device(wanted)
+    return torch.device(wanted), ()
+
+
+def first_that_computes(devices: Sequence[torch.device]) -> tuple[torch.device, tuple[Message, ...]]:
+    """The first of `devices` on which a small sum comes out right, and a sentence about each before it.
+
+    PyTorch also finds graphics cards for which it has no code, because they are too old.
+    """
+    failed: list[Message] = []
+    for device in devices:
+        if (trouble := _trouble(device)) is None:
+            return device, tuple(failed)
+        template = "This run does not use the graphics processor ({device}), on which a small test failed: {cause}"
+        failed.append(Message(template, device=str(device), cause=trouble))
+    return torch.device("cpu"), tuple(failed)
+
+
+def _trouble(device: torch.device) -> str | None:
+    """What PyTorch says of a small convolution and a product on `device`; None where both come out right.
+
+    Nothing is drawn at random, so that the run has the same numbers with and without this test.
+    """
+    try:
+        sums = nn.functional.conv2d(torch.ones(1, 2, 4, 4, device=device), torch.ones(3, 2, 3, 3, device=device))
+        total = float((sums.flatten(1) @ torch.ones(12, 1, device=device)).item())
+    except RuntimeError as error:
+        return str(error).partition("\n")[0]
+    return None if total == 3 * 2 * 2 * 2 * 9 else f"{total:g}"
+
+
+def set_tf32(wanted: str) -> None:
+    """Under "auto", have NVIDIA GPUs multiply 32-bit numbers with 10 bits behind the point (TF32), added in 32 bits.
+
+    The tensor cores do so on Ampere and newer, several times as fast as with all 23 bits. Who asks for a precision gets
+    that one. The choice is the whole process's, and so every run makes it anew.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = wanted == "auto"
+    torch.backends.cudnn.allow_tf32 = wanted == "auto"
 
 
 def lay_channels_last(network: nn.Module) -> None:
-    """Put the weights of convolutions into the layout of what is `placed`."""
-    network.to(memory_format=torch.channels_last)
+    """Put the weights of convolutions into the layout of pictures that went `to_device`."""
+    if all(parameter.device.type != "mps" for parameter in network.parameters()):
+        network.to(memory_format=torch.channels_last)
+
+
+def layout_on(device: torch.device, dimensions: int) -> torch.memory_format:
+    """The layout of a tensor of so many dimensions: channels last, where it has any.
+
+    Not on Apple's GPUs: some of their operations have been slow, or wrote nothing, with the channels last.
+    """
+    return torch.channels_last if dimensions == 4 and device.type != "mps" else torch.contiguous_format
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -35,15 +85,32 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
     It goes to a GPU from pinned memory, so that the CPU need not wait until it is there.
     """
-    layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-    arranged = tensor.contiguous(memory_format=layout)
+    arranged = tensor.contiguous(memory_format=layout_on(device, tensor.ndim))
     if device.type == "cuda":
         return arranged.pin_memory().to(device, non_blocking=True)
     return arranged.to(device)
 
 
+AMPERE = (8, 0)
+"""The compute capability of the first NVIDIA GPUs that can multiply in TF32."""
 Precision = Literal["fp32", "bf16"]
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """In which numbers a network answers: on a kind of device, and what follows its frozen part in `trained`.
+
+    `frozen` is the precision of the part that ran once, `folded` whether its BatchNorms were made part of its
+    convolutions; None where the whole network ran on every picture.
+    """
+
+    device: str
+    trained: Precision
+    frozen: Precision | None = None
+    folded: bool = False
+
+
 TINY = 100_000
 """Parameters below which converting them in every step costs more than bf16 saves (measured on linear heads)."""
 
@@ -60,6 +127,14 @@ def choose_training_precision(wanted: str, network: nn.Module, device: torch.dev
     if wanted == "auto" and sum(parameter.numel() for parameter in network.parameters()) < TINY:
         return "fp32"
     return choose_precision(wanted, device)
+
+
+def in_short(precision: Precision, device: torch.device) -> str:
+    """What a run says that it computes in: "fp32", "bf16", or "tf32" for 32-bit numbers that are multiplied so."""
+    multiplies_so = device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+    if precision == "fp32" and multiplies_so and torch.cuda.get_device_capability(device) >= AMPERE:
+        return "tf32"
+    return precision
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
@@ -112,10 +187,14 @@ def keep_freed_memory() -> None:
 
 
 def release_memory() -> None:
-    """Return all memory that is kept but not used to the system.
+    """Return all memory that is kept but not used to the system, that of a GPU included.
 
     Networks that were cut refer to themselves in circles, so that only the garbage collector frees their weights.
     """
     gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -6,6 +6,7 @@ and weights, and the number format. A change of learning rate, optimizer, penalt
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +43,8 @@ Seen = tuple[Example, int]
 """A picture, and the number of the variant of it that is seen: 0 for the plain one."""
 BATCH = 32
 """Images per pass through the frozen part."""
+DECODING = 2
+"""Goes up when the same file comes to other pixels than before: features of the old ones are then not used any more."""
 PARTIAL = ".partial-"
 """How the names of folders begin in which features are being computed."""
 ABANDONED = 24 * 3600.0
@@ -53,24 +57,28 @@ LISTEN_EVERY = 0.5
 
 @dataclass(frozen=True)
 class Features:
-    """`arrays` hold a row for each variant of each picture, a tensor of the cut each.
+    """`arrays` hold a row for each kept variant of each picture, a tensor of the cut each.
 
-    `rows` says where the variants of a picture begin: first the plain one, then the others.
+    `rows` says where the variants of a picture begin, and which numbers they have.
     """
 
     arrays: tuple[Array, ...]
-    rows: dict[Path, int]
+    rows: dict[Path, tuple[int, range]]
 
     def numbers(self) -> int:
         """How many numbers are kept of each picture."""
         return sum(int(np.prod(array.shape[1:])) for array in self.arrays)
 
     def load(self, seen: Sequence[Seen], chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        """The `chosen` batches, by their indices in `seen`."""
-        rows = np.array([self.rows[example.path] + number for example, number in seen])
+        """The `chosen` batches, by their indices in `seen`. Raises ValueError for a variant that is not kept."""
+        rows = np.array([self._row(example.path, number) for example, number in seen])
         labels = np.array([example.label for example, _ in seen])
         for batch in chosen:
             yield tuple(torch.from_numpy(array[rows[batch]]) for array in self.arrays), torch.from_numpy(labels[batch])
+
+    def _row(self, path: Path, number: int) -> int:
+        begin, numbers = self.rows[path]
+        return begin + numbers.index(number)
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,21 @@ class FrozenPart:
     precision: Precision
     folded: bool
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return next(self.graph.parameters()).device
+
+    @property
+    def read_ahead(self) -> int:
+        """How many batches to read while it runs. On a CPU, reading would only take cores from it."""
+        return 0 if self.device.type == "cpu" else 1
+
     def runner(self, preprocessing: Preprocessing) -> Callable[[Tensor], list[Tensor]]:
         """It as a function: pictures, uint8 (B, 3, H, W), to float32 tensors (B, …) on the CPU."""
         network = fold(self.graph) if self.folded else self.graph
         lay_channels_last(network)
-        device = next(network.parameters()).device
+        device = self.device
         normalise = Normalise(preprocessing).to(device)
 
         def run(images: Tensor) -> list[Tensor]:
@@ -97,35 +115,69 @@ class FrozenPart:
 
 
 def features_of(
-    frozen: FrozenPart, paths: Sequence[Path], variants: Variants, folder: Path, memo: Path
+    frozen: FrozenPart, wanted: Mapping[Path, range], variants: Variants, folder: Path, memo: Path
 ) -> Generator[Event, None, Features]:
-    """The features of all pictures at `paths`, out of `folder` or computed into it, with progress.
+    """The features of pictures, out of `folder` or computed into it, with progress.
 
-    `memo` remembers the pictures' hashes (`core.data.picture_info`).
+    `wanted` has the numbers of each picture's variants. Pictures with the same bytes share their rows. `memo` remembers
+    the pictures' hashes (`core.data.picture_info`).
 
     Of two processes that want the same, one computes and the other waits. Raises BadImage; FeaturesUnavailable when
     they would take too much; OSError when the disk is full or `folder` cannot be written.
     """
-    contents = yield from hashes_of(paths, memo)
-    unique = {content: path for path, content in sorted(contents.items(), key=lambda pair: pair[1])}
-    key = _key(frozen, list(unique), variants)
-    row_of = {content: row * (1 + variants.count) for row, content in enumerate(unique)}
+    contents = yield from hashes_of(list(wanted), memo)
+    pictures = _pictures(wanted, contents)
+    key = _key(frozen, pictures, variants)
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / key
     with ExitStack() as held:
         yield from _hold(FileLock(folder / f"{key}.lock"), held)
-        arrays = _read(kept)
-        reused = arrays is not None
-        if arrays is None:
+        reused = _is_whole(kept)
+        if not reused:
             shutil.rmtree(kept, ignore_errors=True)
-            yield from _compute(frozen, unique, variants, kept)
-            arrays = _read(kept)
+            yield from _compute(frozen, pictures, variants, kept)
+        arrays, about = _mapped(kept), _about(kept)
         os.utime(kept)
-    if arrays is None:
-        raise FeaturesUnavailable("the features in {folder} could not be read back", folder=kept)
-    features = Features(arrays, {path: row_of[content] for path, content in contents.items()})
-    yield FeaturesReady(len(unique) * (1 + variants.count), features.numbers(), _about(kept)["seconds"], reused)
+    begins = accumulate((len(picture.numbers) for picture in pictures), initial=0)
+    rows = {picture.content: (begin, picture.numbers) for begin, picture in zip(begins, pictures, strict=False)}
+    features = Features(arrays, {path: rows[content] for path, content in contents.items()})
+    yield FeaturesReady(_rows(pictures), features.numbers(), about["seconds"], reused)
     return features
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture whose features are kept: the numbers of its variants, the hash of its file, and one such file."""
+
+    numbers: range
+    content: str
+    path: Path
+
+
+def _pictures(wanted: Mapping[Path, range], contents: Mapping[Path, str]) -> list[_Picture]:
+    """One for each content, with all numbers that any of its files wants; those with the same numbers come together."""
+    found: dict[str, _Picture] = {}
+    for path, numbers in wanted.items():
+        content = contents[path]
+        known = found[content].numbers if content in found else numbers
+        joined = range(min(known.start, numbers.start), max(known.stop, numbers.stop))
+        found[content] = _Picture(joined, content, path)
+    return sorted(found.values(), key=lambda one: (one.numbers.start, one.numbers.stop, one.content))
+
+
+def _rows(pictures: Sequence[_Picture]) -> int:
+    return sum(len(picture.numbers) for picture in pictures)
+
+
+def _in_batches(pictures: Sequence[_Picture]) -> list[list[int]]:
+    """Indices of `pictures`, so many at once that they have BATCH variants, each batch with as many of each picture.
+
+    Few shapes come about so: a network takes longer over a batch whose shape is new.
+    """
+    chosen: list[list[int]] = []
+    for numbers, group in groupby(range(len(pictures)), key=lambda index: pictures[index].numbers):
+        chosen += cut_into_batches(list(group), max(1, BATCH // len(numbers)))
+    return chosen
 
 
 def _hold(lock: FileLock, held: ExitStack) -> Iterator[Progress]:
@@ -139,41 +191,58 @@ def _hold(lock: FileLock, held: ExitStack) -> Iterator[Progress]:
 
 
 def _compute(
-    frozen: FrozenPart, pictures: Mapping[str, Path], variants: Variants, target: Path
+    frozen: FrozenPart, pictures: Sequence[_Picture], variants: Variants, target: Path
 ) -> Generator[Event, None, None]:
-    """Run the frozen part over `pictures` (by their hash) and move the result to `target`, whole, at the end."""
+    """Run the frozen part over `pictures` and move the result to `target`, whole, at the end."""
     begin = time.monotonic()
-    sources = list(pictures.items())
-    chosen = cut_into_batches(range(len(sources)), max(1, BATCH // (1 + variants.count)))
-    rows = len(sources) * (1 + variants.count)
+    rows = _rows(pictures)
     run = frozen.runner(variants.preprocessing)
+
+    def read(index: int) -> Tensor:
+        picture = pictures[index]
+        return variants.of(picture.path, picture.content, picture.numbers)
+
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as scratch, ExitStack() as open_files:
         partial = Path(scratch) / "features"
         partial.mkdir()
-        written: list[BinaryIO] = []
+        written: list[_Written] = []
         done = 0
-        for images in read_ahead(lambda index: variants.of(sources[index][1], sources[index][0]), chosen):
+        for images in read_ahead(read, _in_batches(pictures), frozen.read_ahead):
             outputs = run(images.flatten(0, 1))
             if not written:
                 _demand_room(target.parent, rows * sum(output[0].nbytes for output in outputs))
                 paths = [partial / f"{number}.npy" for number in range(len(outputs))]
-                written = [open_files.enter_context(path.open("wb")) for path in paths]
+                written = [_Written(open_files.enter_context(path.open("wb"))) for path in paths]
                 for file, output in zip(written, outputs, strict=True):
-                    _write_header(file, (rows, *output.shape[1:]))
+                    file.write(_header((rows, *output.shape[1:])))
             for file, output in zip(written, outputs, strict=True):
                 file.write(output.numpy().data)
             done += len(outputs[0])
             yield Progress(Message("Running the frozen part once over every picture"), done, rows)
         open_files.close()
-        digests = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        digests = {path.name: file.digest.hexdigest() for path, file in zip(paths, written, strict=True)}
         about = {"files": digests, "seconds": time.monotonic() - begin}
         (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
         files.move_into_place(partial, target)
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+@dataclass(frozen=True)
+class _Written:
+    """A file and the digest of what was written to it, so that it need not be read again."""
+
+    file: BinaryIO
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, content: bytes | memoryview) -> None:
+        self.file.write(content)
+        self.digest.update(content)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
     """The rows follow as plain writes: a full disk is then an OSError, where a mapped file would end the process."""
-    np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    header = io.BytesIO()
+    np.lib.format.write_array_header_2_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
 def _demand_room(folder: Path, size: int) -> None:
@@ -200,16 +269,18 @@ def make_room(folder: Path, limit: int) -> None:
         sizes.pop(0)
 
 
-def _read(folder: Path) -> tuple[Array, ...] | None:
-    """The arrays in `folder`, mapped and not read into memory; None where there are none, or damaged ones."""
+def _is_whole(folder: Path) -> bool:
+    """Whether there are features in `folder`, and none of them damaged."""
     try:
-        digests = _about(folder)["files"]
-        if any(_sha256(folder / name) != digest for name, digest in digests.items()):
-            return None
-        mapped = (np.load(folder / f"{number}.npy", mmap_mode="r") for number in range(len(digests)))
-        return tuple(np.asarray(array) for array in mapped)  # Plain arrays, over the same mapping, are read faster.
+        return all(_sha256(folder / name) == digest for name, digest in _about(folder)["files"].items())
     except (OSError, ValueError, KeyError):
-        return None
+        return False
+
+
+def _mapped(folder: Path) -> tuple[Array, ...]:
+    """The arrays in `folder`, mapped and not read into memory."""
+    mapped = (np.load(folder / f"{number}.npy", mmap_mode="r") for number in range(len(_about(folder)["files"])))
+    return tuple(np.asarray(array) for array in mapped)  # Plain arrays, over the same mapping, are read faster.
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -217,11 +288,18 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _key(frozen: FrozenPart, contents: Sequence[str], variants: Variants) -> str:
+def _key(frozen: FrozenPart, pictures: Sequence[_Picture], variants: Variants) -> str:
     digest = hashlib.sha256()
-    preprocessing = dataclasses.asdict(variants.preprocessing)
-    seen = {"preprocessing": preprocessing, "augment": variants.augment, "views": variants.count}
-    for part in (contents, seen, frozen.graph.code, frozen.precision, frozen.folded, "float32"):
+    rows = [(picture.content, picture.numbers.start, picture.numbers.stop) for picture in pictures]
+    for part in (
+        DECODING,
+        rows,
+        dataclasses.asdict(variants),
+        frozen.graph.code,
+        frozen.precision,
+        frozen.folded,
+        "float32",
+    ):
         digest.update(json.dumps(part).encode())
     for name, tensor in sorted(frozen.graph.state_dict().items()):
         digest.update(name.encode())

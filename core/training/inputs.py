@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
-from core.data.batches import Batch, kept_in_memory, read_ahead, read_pixels
+from core.data.batches import Batch, kept_in_memory, read_ahead
 from core.data.picture_info import file_hash, memo_file
 from core.data.scan import Example
-from core.data.split import Split
-from core.data.transforms import AUGMENTATIONS, Normalise, Variants, framing
+from core.data.split import Split, drawn_numbers, keeps_variants, kept_numbers
+from core.data.transforms import AUGMENTATIONS, Normalise, Variants, plain_square
 from core.errors import FeaturesUnavailable
 from core.events import Event, Notice
 from core.messages import Message
@@ -29,8 +30,8 @@ Chosen = Sequence[Sequence[int]]
 """Batches of indices."""
 
 MEMORY_SHARE = 0.2
-"""Of the memory that is free when training begins, for training pictures that are kept rather than decoded anew; the
-same again for validation pictures where training varies its own."""
+"""Of the memory that is free when training begins, for pictures that are kept rather than decoded anew; the same again
+for whole training pictures where parts of them are shown."""
 
 NUMBERS_AT_ONCE = 1_000_000
 """Of the features in a batch of validation: as many as a processor's cache may hold."""
@@ -38,15 +39,17 @@ NUMBERS_AT_ONCE = 1_000_000
 
 @dataclass(frozen=True)
 class Inputs:
-    """`training(chosen, epoch)` and `validation(chosen)` give batches that `network` takes.
+    """`training(chosen, epoch)` gives batches that `network` takes, `plain(examples, chosen)` those without variations.
 
-    `validated_at_once` is how many pictures a batch of validation best has.
+    `validated_at_once` is how many pictures a batch of validation best has. `frozen` is what has run already, if
+    anything has.
     """
 
     network: nn.Module
     training: Callable[[Chosen, int], Iterator[Batch]]
-    validation: Callable[[Chosen], Iterator[Batch]]
+    plain: Callable[[Sequence[Example], Chosen], Iterator[Batch]]
     validated_at_once: int
+    frozen: FrozenPart | None = None
 
 
 def prepare_inputs(
@@ -58,22 +61,22 @@ def prepare_inputs(
     folder: Path | None,
 ) -> Generator[Event, None, Inputs]:
     """Features where the recipe allows them and `folder` can keep them, pictures otherwise."""
-    halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_features(recipe) else None
+    halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_variants(recipe) else None
     if folder is None or halves is None:
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
-    paths = [example.path for example in (*split.train, *split.val)]
     # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
     frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
     try:
-        variants, memo = kept_variants(recipe, preprocessing), memo_file(Path(recipe.data))
-        features = yield from features_of(frozen, paths, variants, folder, memo)
+        variants, memo = Variants(preprocessing, recipe.augment), memo_file(Path(recipe.data))
+        wanted = kept_numbers(recipe, split)
+        features = yield from features_of(frozen, wanted, variants, folder, memo)
     except (OSError, FeaturesUnavailable) as error:
         cause = error.message if isinstance(error, FeaturesUnavailable) else str(error)
         template = "Every epoch runs the whole network, because {folder} cannot be used: {cause}."
         yield Notice(Message(template, folder=folder, cause=cause))
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
     at_once = max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers())
-    return from_kept(features, halves.rest, recipe, split, at_once)
+    return replace(from_kept(features, halves.rest, recipe, split, at_once), frozen=frozen)
 
 
 def training_squares(recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
@@ -81,23 +84,10 @@ def training_squares(recipe: Recipe, split: Split, preprocessing: Preprocessing)
 
     They are what `prepare_inputs` feeds to the network, or what it runs the frozen part over.
     """
-    if not keeps_features(recipe):
+    if not keeps_variants(recipe):
         return from_pictures(nn.Identity(), recipe, split, preprocessing)
-    squares = _Squares(kept_variants(recipe, preprocessing))
+    squares = _Squares(Variants(preprocessing, recipe.augment))
     return from_kept(squares, nn.Identity(), recipe, split, recipe.batch_size)
-
-
-def keeps_features(recipe: Recipe) -> bool:
-    """Whether there is a frozen part to run once: not where every epoch makes new variants, or all layers learn."""
-    if recipe.augment != "none" and recipe.views == 0:
-        return False
-    backbone = catalogue.get(recipe.backbone)
-    return backbone.first_layer not in catalogue.select(backbone, recipe.trainable)
-
-
-def kept_variants(recipe: Recipe, preprocessing: Preprocessing) -> Variants:
-    """The variants of each picture of which features are kept."""
-    return Variants(preprocessing, recipe.augment, 0 if recipe.augment == "none" else recipe.views)
 
 
 class Kept(Protocol):
@@ -124,17 +114,17 @@ class _Squares:
 
 
 def from_kept(kept: Kept, network: nn.Module, recipe: Recipe, split: Split, validated_at_once: int) -> Inputs:
-    """In each epoch one of the kept variants of each picture, drawn by seed and epoch; the plain one for validation."""
-    count = 0 if recipe.augment == "none" else recipe.views
+    """In each epoch one of the kept variants of each training picture, drawn by seed and epoch."""
+    numbers = drawn_numbers(recipe)
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
-        draw = random.Random(f"{recipe.seed}/{epoch}/views")
-        return kept.load([(example, draw.randint(1, count) if count else 0) for example in split.train], chosen)
+        draw = random.Random(f"{recipe.seeds.order}/{epoch}/views")
+        return kept.load([(example, draw.choice(numbers)) for example in split.train], chosen)
 
-    def validation(chosen: Chosen) -> Iterator[Batch]:
-        return kept.load([(example, 0) for example in split.val], chosen)
+    def plain(examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:
+        return kept.load([(example, 0) for example in examples], chosen)
 
-    return Inputs(network, training, validation, validated_at_once)
+    return Inputs(network, training, plain, validated_at_once)
 
 
 def from_pictures(network: nn.Module, recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:
@@ -142,24 +132,23 @@ def from_pictures(network: nn.Module, recipe: Recipe, split: Split, preprocessin
 
     They are varied anew in every epoch, where the recipe augments.
     """
-    frame = framing(preprocessing)
     budget = int(psutil.virtual_memory().available * MEMORY_SHARE)
-    whole = kept_in_memory(read_pixels, budget)
-    framed = kept_in_memory(lambda path: frame(read_pixels(path)), budget)
     augmentation = AUGMENTATIONS[recipe.augment]
-    source = whole if augmentation.from_whole else framed
+    ways = {plain_square, augmentation.source}
+    read_as = {way: kept_in_memory(partial(way, preprocessing), budget) for way in ways}
+    square, source = read_as[plain_square], read_as[augmentation.source]
 
     def training(chosen: Chosen, epoch: int) -> Iterator[Batch]:
         def read(index: int) -> Tensor:
-            vary = augmentation.vary(preprocessing, f"{recipe.seed}/{epoch}/{index}")
+            vary = augmentation.vary(preprocessing, f"{recipe.seeds.order}/{epoch}/{index}")
             return vary(source(split.train[index].path))
 
         return _labelled(read_ahead(read, chosen), split.train, chosen)
 
-    def validation(chosen: Chosen) -> Iterator[Batch]:
-        return _labelled(read_ahead(lambda index: framed(split.val[index].path), chosen), split.val, chosen)
+    def plain(examples: Sequence[Example], chosen: Chosen) -> Iterator[Batch]:
+        return _labelled(read_ahead(lambda index: square(examples[index].path), chosen), examples, chosen)
 
-    return Inputs(network, training, validation, recipe.batch_size)
+    return Inputs(network, training, plain, recipe.batch_size)
 
 
 def _from_bytes(model: nn.Module, preprocessing: Preprocessing) -> nn.Module:

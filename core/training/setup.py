@@ -8,51 +8,69 @@ import torch
 from torch import Tensor, nn, optim
 
 from core.backbones import catalogue, pretrained
-from core.backbones.build import build, freeze, train_mode
+from core.backbones.build import build, freeze
 from core.backbones.catalogue import Preprocessing
 from core.data.scan import read_image_folder
-from core.data.split import Split, split
+from core.data.split import Split, draw_of, split
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
 from core.training.device import (
+    Numbers,
     Precision,
     choose_precision,
     choose_training_precision,
     find_device,
+    in_short,
     keep_freed_memory,
     lay_channels_last,
+    set_tf32,
     spare_strided,
 )
 from core.training.inputs import Inputs, prepare_inputs
-from core.training.objective import penalised
-from core.training.optimizer import build_optimizer
+from core.training.learning import Learning, Start, about_random_body, by_block, learning, only_head, rate_groups
+from core.training.objective import Objective, balanced_weights, penalised
+from core.training.optimizer import ROWS, build_optimizer
 from core.training.state import TrainingState, changing_tensors
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the loop works with. `awake` are the modules that are in training mode while the rest stays in eval mode.
+    """What the loop works with. All that learns is in `everything`; `head_alone` learns in the first epochs, perhaps.
 
-    `changing` has all that training changes, by name: the parameters and statistics themselves.
-
-    `inputs` holds the network that is trained, which shares its modules with `model`, and what goes into it. `weights`
-    are those that penalties apply to.
+    `changing` has all that training changes, by name: the parameters and statistics themselves. `inputs` holds the
+    network that is trained, which shares its modules with `model`, and what goes into it. `start` remembers the weights
+    that training begins with, and `own_weights` tells those of one's own apart (`pretrained.fingerprint`).
     """
 
     recipe: Recipe
     classes: tuple[str, ...]
     split: Split
     preprocessing: Preprocessing
+    own_weights: str | None
     model: nn.Module
-    awake: tuple[nn.Module, ...]
+    everything: Learning
+    head_alone: Learning
     changing: Mapping[str, Tensor]
+    start: Start
     inputs: Inputs
-    weights: list[nn.Parameter]
+    objective: Objective
     optimizer: optim.Optimizer
     batch_size: int
     device: torch.device
     precision: Precision
+
+    def learning(self, epoch: int) -> Learning:
+        """What learns in an epoch, from 1."""
+        return self.head_alone if epoch <= self.recipe.head_first else self.everything
+
+    @property
+    def numbers(self) -> Numbers:
+        """In which numbers the network answers."""
+        frozen = self.inputs.frozen
+        if frozen is None:
+            return Numbers(self.device.type, self.precision)
+        return Numbers(self.device.type, self.precision, frozen.precision, frozen.folded)
 
 
 def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, None, Setup]:
@@ -64,50 +82,63 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     WeightsUnavailable.
     """
     keep_freed_memory()
-    device = find_device(recipe.device)
+    device, about_device = find_device(recipe.device)
     folder = read_image_folder(Path(recipe.data))
-    examples = split(folder, recipe.val_fraction, recipe.seed)
-    batch_size, remarks = fit_batch_size(recipe.batch_size, len(examples.train))
-    for text in (*examples.notices, *remarks):
-        yield Notice(text)
-
+    examples = split(folder, draw_of(recipe))
+    full_batch = ROWS[recipe.optimizer.name].full_batch
+    wanted = len(examples.train) if full_batch else recipe.batch_size
+    batch_size, remarks = fit_batch_size(wanted, len(examples.train))
     backbone = catalogue.get(recipe.backbone)
     layers = catalogue.select(backbone, recipe.trainable)
+    for text in (*about_device, *examples.notices, *remarks, *about_random_body(recipe, backbone, layers)):
+        yield Notice(text)
+
     if recipe.weights == "pretrained":
         for done, total in pretrained.fetch_weights(backbone):
             yield Progress(Message("Downloading the weights of {backbone}", backbone=backbone.title), done, total)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(recipe.seeds.init)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    model = build(backbone, len(folder.classes), recipe.weights == "pretrained").to(device)
+    set_tf32(recipe.precision)
+    model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
-    train_mode(model, backbone, layers)
-    preprocessing = backbone.preprocessing.at(recipe.image_size)
+    everything = learning(model, backbone, layers, recipe)
+    preprocessing = pretrained.preprocessing_for(backbone, recipe.weights).at(recipe.image_size)
     frozen_in = choose_precision(recipe.precision, device)
     inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Setup(
         recipe=recipe,
         classes=folder.classes,
         split=examples,
         preprocessing=preprocessing,
+        own_weights=pretrained.fingerprint(recipe.weights),
         model=model,
-        awake=tuple(module for module in model.modules() if module.training),
+        everything=everything,
+        head_alone=only_head(model, backbone, everything),
         changing=changing_tensors(model),
+        start=Start(by_block(model, backbone), backbone.blocks[-1].name),
         inputs=inputs,
-        weights=penalised(model),
-        optimizer=build_optimizer(recipe.optimizer, trainable),
+        objective=objective_of(recipe, model, examples, len(folder.classes), device),
+        optimizer=build_optimizer(recipe.optimizer, rate_groups(model, backbone), recipe.rates.model_dump()),
         batch_size=batch_size,
         device=device,
         precision=choose_training_precision(recipe.precision, inputs.network, device),
     )
 
 
+def objective_of(recipe: Recipe, model: nn.Module, examples: Split, classes: int, device: torch.device) -> Objective:
+    """What batches of training are measured by."""
+    weights = None
+    if recipe.class_weights == "balanced":
+        weights = balanced_weights([example.label for example in examples.train], classes).to(device)
+    return Objective(penalised(model), recipe.penalties, weights, recipe.label_smoothing)
+
+
 def started(setup: Setup, state: TrainingState, steps_per_epoch: int) -> RunStarted:
     """The event that says what is about to be trained, and how much of it is done already."""
-    trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+    trainable = sum(parameter.numel() for parameter in setup.everything.parameters)
     return RunStarted(
         classes=setup.classes,
         train_images=len(setup.split.train),
@@ -117,7 +148,7 @@ def started(setup: Setup, state: TrainingState, steps_per_epoch: int) -> RunStar
         epochs=setup.recipe.epochs,
         steps_per_epoch=steps_per_epoch,
         device=str(setup.device),
-        precision=setup.precision,
+        precision=in_short(setup.precision, setup.device),
         epochs_done=state.epoch - 1,
         steps_done=(state.epoch - 1) * steps_per_epoch + state.steps,
     )

@@ -41,13 +41,29 @@ class TrainingState:
 
     @property
     def best(self) -> EpochEnded | None:
-        """The epoch with the lowest loss that decides; None before the first has ended."""
+        """The epoch with the lowest cross-entropy that decides; None before the first has ended."""
         return min(self.history, key=deciding_loss, default=None)
+
+    @property
+    def kept(self) -> EpochEnded | None:
+        """The epoch whose weights are to be kept so far; None before the first has ended."""
+        return next((ended for ended in reversed(self.history) if ended.kept), None)
+
+    def is_to_keep(self, ended: EpochEnded, keep: str) -> bool:
+        """Whether the weights after an epoch that has just ended replace those kept before; `keep` is the recipe's."""
+        return keep == "last" or self.best is None or deciding_loss(ended) < deciding_loss(self.best)
+
+    def out_of_patience(self, patience: int) -> bool:
+        """Whether the last `patience` epochs brought no better one; never for a patience of 0."""
+        return bool(patience and self.best and len(self.history) - self.best.epoch >= patience)
 
 
 def deciding_loss(ended: EpochEnded) -> float:
-    """What makes an epoch the best: its validation loss, or its training loss where nothing validates."""
-    return (ended.val or ended.train).loss
+    """What makes an epoch the best: its cross-entropy in validation, or in training where nothing validates.
+
+    Penalties are no part of it: they go on falling when the answers get worse.
+    """
+    return (ended.val or ended.train).cross_entropy
 
 
 def changing_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -4,8 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import UnknownRun
+from core.events import METRICS
 from core.jobs.job import Run
 from dashboard import run_history
+from dashboard.charts import RUNNING_MEANS
 from dashboard.compare import comparison
 from dashboard.compare.comparison import Axis, RunHistories
 from dashboard.components.live_chart import live_chart
@@ -18,6 +20,7 @@ CHART_HEIGHT = 380
 """In pixels."""
 MOST = 8
 """Runs: more could not be told apart."""
+GAP = "Training accuracy (a running mean) less validation accuracy, in points: high where it overfits."
 MARKED = "background-color: rgba(217, 98, 11, 0.18)"
 
 
@@ -76,12 +79,14 @@ def show(numbers: list[int], live: bool) -> None:
     runs = found(numbers)
     if len(runs) < 2:
         st.rerun()  # The others were deleted meanwhile; the whole page says what to do.
-    pairs: RunHistories = [(run, run_history.read_outline(store(), run.id)) for run in runs]
+    pairs: RunHistories = [(run, run_history.outline_of(store(), run)) for run in runs]
     axes: tuple[Axis, ...] = ("epochs", "seconds")
     axis = st.segmented_control("Curves by", axes, default="epochs", key="compare.axis", required=True)
     curves(pairs, axis)
-    st.markdown("**Results**, at the epoch of the lowest validation loss")
+    st.markdown("**Results** of the weights that were kept")
     results(comparison.results_table(pairs))
+    for remark in comparison.remarks(pairs):
+        say("notice", str(remark))
     settings(comparison.settings_table(runs))
     if live and not any(run.live for run in runs):
         st.rerun()  # Once more, without the timer.
@@ -95,6 +100,7 @@ def curves(pairs: RunHistories, axis: Axis) -> None:
     with right:
         live_chart(comparison.chart(pairs, "accuracy", axis), key=f"compare-accuracy-{axis}", height=CHART_HEIGHT)
     st.caption("Solid: validation. Dashed: training. A click on a run's name hides it, a double click shows it alone.")
+    st.caption(RUNNING_MEANS)
 
 
 def results(table: pd.DataFrame) -> None:
@@ -105,11 +111,14 @@ def results(table: pd.DataFrame) -> None:
         height="content",
         placeholder="–",
         column_config={
+            **{
+                f"Validation {metric.title}": st.column_config.NumberColumn(
+                    format="percent" if metric.format.endswith("%") else "%.4f"
+                )
+                for metric in METRICS.values()
+            },
             "Validation accuracy": st.column_config.NumberColumn(format="%.1f %%"),
-            "Validation loss": st.column_config.NumberColumn(format="%.4f"),
-            "Generalisation gap": st.column_config.NumberColumn(
-                format="%.1f", help="Training accuracy less validation accuracy, in points: high where it overfits."
-            ),
+            "Generalisation gap": st.column_config.NumberColumn(format="%.1f", help=GAP),
             "Seconds": st.column_config.NumberColumn(format="%.1f"),
             "Trainable parameters": st.column_config.NumberColumn(format="localized"),
         },

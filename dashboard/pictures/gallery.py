@@ -38,7 +38,7 @@ def show_gallery(scanned: Scan, folder: ImageFolder | None, seen: Mapping[str, A
         st.info("No picture is left out." if is_left_out else "There are no pictures here.", icon=":material/image:")
         return
     st.dataframe(
-        _table(listed, _validating(folder), seen),
+        _table(listed, _held_out(folder), seen),
         key=key,
         hide_index=True,
         on_select="rerun",
@@ -88,14 +88,16 @@ def _toolbar(ticked: list[Picture], scanned: Scan, is_left_out: bool) -> None:
         st.caption(f"{len(ticked)} ticked" if ticked else "Tick pictures to leave them out or to relabel them.")
 
 
-def _validating(folder: ImageFolder | None) -> frozenset[Path]:
+def _held_out(folder: ImageFolder | None) -> dict[Path, str]:
+    """What pictures are used for that do not train."""
     if folder is None:
-        return frozenset()
-    own = draft.current()
-    return frozenset(example.path for example in split(folder, own["val_fraction"], own["seed"]).val)
+        return {}
+    drawn = split(folder, draft.current().draw())
+    parts = (("validation", drawn.val), ("test", drawn.test))
+    return {example.path: part for part, examples in parts for example in examples}
 
 
-def _table(listed: list[Picture], validating: frozenset[Path], seen: Mapping[str, Any] | None) -> pd.DataFrame:
+def _table(listed: list[Picture], held_out: Mapping[Path, str], seen: Mapping[str, Any] | None) -> pd.DataFrame:
     infos = seen["infos"] if seen else {}
     with ThreadPoolExecutor() as threads:
         urls = list(threads.map(_url, [picture.path for picture in listed]))
@@ -107,7 +109,7 @@ def _table(listed: list[Picture], validating: frozenset[Path], seen: Mapping[str
                 "Picture": url,
                 "Name": picture.name,
                 "Class": picture.label,
-                "Used for": "validation" if picture.path in validating else "training",
+                "Used for": held_out.get(picture.path, "training"),
                 "Size": f"{width} × {height}" if width else "",
                 "Problem": str(Message.parse(problem)) if problem else "",
             }

@@ -48,7 +48,7 @@ def show_import_menu() -> None:
 
 def _archive() -> None:
     uploaded = st.file_uploader(
-        "A zip or tar of class folders", key=_fresh("archive"), help="With or without train/ and val/ in it."
+        "A zip or tar of class folders", key=_fresh("archive"), help="With or without train/, val/ and test/ in it."
     )
     if uploaded is not None:
         folder = home.uploads_folder() / secrets.token_hex(8)
@@ -186,7 +186,12 @@ def public_sets() -> None:
         f"download. Licence: {chosen.licence}."
     )
     per_class = st.number_input(
-        "Pictures of each class", 0, value=PER_CLASS, step=50, key="data.per", help="At the most; 0 takes all."
+        "Pictures of each class",
+        0,
+        value=PER_CLASS,
+        step=50,
+        key="data.per",
+        help="At the most, and as many again for a test where the publisher has one; 0 takes all.",
     )
     if st.button("Download", type="primary", icon=":material/download:", key="data.get", width="stretch"):
         job_progress.begin(PUBLIC, PublicArguments(name=name, per_class=per_class or None))

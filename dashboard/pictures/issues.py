@@ -1,6 +1,7 @@
 """What to see to before training, each with a remedy that is one click away."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ BY_ITSELF = 5_000
 """Pictures that are looked at without being asked for."""
 
 
-def inspection(found: Scan) -> Mapping[str, Any] | None:
+def inspection(found: Scan, digest: str) -> Mapping[str, Any] | None:
     """What a look at every picture has brought; None, with a bar on the page, while it goes on."""
     own = draft.current()
-    given = InspectArguments(data=Path(own.data_path()), val_fraction=own["val_fraction"], seed=own["seed"])
+    given = InspectArguments(data=Path(own.data_path()), **asdict(own.draw()))
     ask = f"Look at all {len(found.pictures):,} pictures for damage and copies"
-    return job_progress.result_of(INSPECT, given, len(found.pictures) <= BY_ITSELF, ask)
+    return job_progress.result_of(INSPECT, given, len(found.pictures) <= BY_ITSELF, ask, digest)
 
 
 def show_issues(found: Scan, seen: Mapping[str, Any]) -> None:

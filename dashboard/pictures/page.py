@@ -4,15 +4,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data.scan import Scan, read_image_folder
-from core.errors import BadData, BadRecipe
+from core.data.scan import Scan, pictures_digest, read_image_folder
+from core.errors import BadData
 from core.jobs.kinds import PREVIEW, PreviewArguments
-from core.training.validate import check
 from dashboard import draft, job_progress, picture_choice, picture_sets
 from dashboard.charts import class_bars
 from dashboard.components.live_chart import live_chart
 from dashboard.picture_sets import require_allowed
 from dashboard.pictures import dataset_controls, gallery, import_menu, issues
+from dashboard.services import checked
 from dashboard.text import plain, say
 
 SEEN = 104
@@ -45,11 +45,12 @@ def main() -> None:
     left, right = st.columns([3, 2], gap="medium")
     with right:
         st.markdown("**Before you train**")
-        seen = issues.inspection(found)
+        digest = pictures_digest(Path(path))
+        seen = issues.inspection(found, digest)
         if seen:
             issues.show_issues(found, seen)
         if folder:
-            first_batch()
+            first_batch(digest)
     with left:
         counts(found)
         gallery.show_gallery(found, folder, seen)
@@ -89,15 +90,15 @@ def counts(found: Scan) -> None:
     live_chart(figure, key="data.counts", height=100 + BAR_HEIGHT * rows, waiting="No pictures.")
 
 
-def first_batch() -> None:
+def first_batch(digest: str) -> None:
     """The first batch as the network gets it."""
     settings = draft.current().settings()
-    try:
-        check(settings)
-    except BadRecipe:
+    recipe, *_ = checked(settings)
+    if recipe is None:
         return
+    settings["weights"] = recipe.weights
     st.markdown("**What the network sees** in the first batch: sized, cropped and varied")
-    seen = job_progress.result_of(PREVIEW, PreviewArguments(settings=settings), False, "Show it")
+    seen = job_progress.result_of(PREVIEW, PreviewArguments(settings=settings), False, "Show it", digest)
     if seen:
         st.image(seen["images"], caption=[plain(label) for label in seen["labels"]], width=SEEN)
 

@@ -17,6 +17,8 @@ ROWS = 18
 """As many are shown without a scroll bar of their own."""
 COMPARABLE = range(2, 9)
 """How many runs can be compared."""
+KEPT = "Of the weights that were kept: those after the epoch before it."
+INTERVAL = "Where the accuracy on other such pictures lies. Runs whose intervals overlap may differ by chance."
 AGAIN = "Puts the settings of the ticked run into the Train page, to be changed there."
 
 
@@ -57,8 +59,9 @@ def history() -> None:
             "★": st.column_config.TextColumn(width=40),
             "Name": st.column_config.TextColumn(width="medium"),
             "accuracy": st.column_config.ProgressColumn(
-                "Best accuracy", min_value=0, max_value=100, format="%.1f %%", color="green"
+                "Validation accuracy", min_value=0, max_value=100, format="%.1f %%", color="green", help=KEPT
             ),
+            "interval": st.column_config.TextColumn("95 % interval", help=INTERVAL),
             "seconds": st.column_config.NumberColumn("Seconds", format="%.1f"),
             "created": st.column_config.DatetimeColumn("Started", format="distance"),
             "Tags": st.column_config.ListColumn("Tags"),

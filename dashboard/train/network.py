@@ -6,21 +6,12 @@ import streamlit as st
 
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone, Block
+from core.presets import PRESETS
 from dashboard.components.network import BlockView, network
 from dashboard.draft import Draft, current
 from dashboard.text import plain, short
 
-LAST_BLOCKS = 2
-"""How many blocks before the head "Fine-tuning" thaws."""
 TOGGLES_PER_ROW = 4
-
-PRESETS: dict[str, tuple[str, Callable[[Backbone], tuple[Block, ...]]]] = {
-    "Feature extraction": ("pretrained", lambda backbone: backbone.blocks[-1:]),
-    "Fine-tuning": ("pretrained", lambda backbone: backbone.blocks[-1 - LAST_BLOCKS :]),
-    "Full fine-tuning": ("pretrained", lambda backbone: backbone.blocks),
-    "From scratch": ("random", lambda backbone: backbone.blocks),
-}
-"""What the weights start from, and which blocks are trained: the field's names for the usual choices."""
 
 
 def show_network(classes: int) -> None:
@@ -45,25 +36,30 @@ def show_counts(classes: int) -> None:
 
 
 def _presets(draft: Draft, backbone: Backbone) -> None:
-    st.session_state["preset"] = next((name for name in PRESETS if _apply(name, backbone) == _state(draft)), None)
+    followed = (name for name in PRESETS if _blocks_of(name, backbone) == (draft["weights"], draft.layers))
+    st.session_state["preset"] = next(followed, None)
     st.segmented_control(
-        "Preset", list(PRESETS), key="preset", on_change=_take_preset, label_visibility="collapsed", width="stretch"
+        "Preset",
+        list(PRESETS),
+        format_func=lambda name: PRESETS[name].label,
+        key="preset",
+        on_change=_take_preset,
+        label_visibility="collapsed",
+        width="stretch",
     )
 
 
-def _apply(preset: str, backbone: Backbone) -> tuple[str, frozenset[str]]:
-    weights, chosen = PRESETS[preset]
-    return weights, frozenset(layer.path for block in chosen(backbone) for layer in block.layers)
-
-
-def _state(draft: Draft) -> tuple[str, frozenset[str]]:
-    return draft["weights"], draft.layers
+def _blocks_of(name: str, backbone: Backbone) -> tuple[str, frozenset[str]]:
+    """What a preset's weights start from, and the layers that learn."""
+    preset = PRESETS[name]
+    return preset.weights, catalogue.select(backbone, preset.trainable(backbone))
 
 
 def _take_preset() -> None:
+    """Set all that belongs to the preset; the rest of the draft stays."""
     draft = current()
-    if preset := st.session_state["preset"]:
-        draft["weights"], draft.layers = _apply(preset, draft.chosen_backbone())
+    if name := st.session_state["preset"]:
+        draft.take(PRESETS[name].settings(draft.chosen_backbone()))
 
 
 def _view(block: Block, draft: Draft, classes: int) -> BlockView:

@@ -2,19 +2,18 @@
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from core.errors import BadData, BadRecipe, Fault, UnknownRun
+from core.errors import UnknownRun
+from core.jobs.job import provenance
 from core.jobs.process import ensure_training
 from core.jobs.recover import ensure_progress
+from core.presets import nearest
 from core.recipe import Recipe
-from core.training.validate import check
 from dashboard import draft, picture_choice
-from dashboard.picture_sets import require_allowed
-from dashboard.services import store
+from dashboard.services import Checked, checked, store
 from dashboard.text import fault_in_words, run_number, say
 from dashboard.train import network, recipe_form, run_view
 from dashboard.train.recipe_form import cost_hint
@@ -28,14 +27,20 @@ def main() -> None:
     is_new = draft.is_new()
     shown = opened_run()
     with st.sidebar:
-        picture_choice.choose_pictures()
+        drawn = picture_choice.choose_pictures()
         recipe_form.backbone_controls()
-        recipe_form.optimizer_controls()
+        below_rate = recipe_form.optimizer_controls()
         recipe_form.schedule_controls()
+        with st.container():
+            if drawn:
+                recipe_form.propose_class_weights(drawn)
+        recipe_form.more_settings()
     folder = picture_choice.show_pictures()
     classes = len(folder.classes) if folder else 0
     network.show_network(classes)
-    recipe, faults = checked(draft.current().settings())
+    recipe, faults, said = lately_checked(draft.current().settings())
+    with below_rate:
+        recipe_form.search_rate(recipe)
     button, counts = st.columns([1, 3], vertical_alignment="center")
     pressed = button.button(
         "Train", type="primary", icon=":material/play_arrow:", disabled=recipe is None, key="train", width="stretch"
@@ -43,12 +48,14 @@ def main() -> None:
     with counts:
         if folder:
             network.show_counts(classes)
-        if recipe and folder:
-            st.caption(cost_hint(recipe, pictures=sum(folder.counts())))
+        if recipe and drawn:
+            st.caption(cost_hint(recipe, drawn))
+    if said:
+        say("notice", str(said))
     for fault in faults:
         say("error", fault_in_words(fault))
     if pressed and recipe and not is_double_click(recipe):
-        shown = store().runs.queue(recipe)
+        shown = store().runs.queue(recipe, provenance(recipe, nearest(recipe)))
         ensure_progress(store())
         remember(shown)
     if shown is None and faults:
@@ -85,15 +92,9 @@ def remember(run: int) -> None:
 
 
 @st.cache_data(ttl=5, show_spinner=False)
-def checked(settings: dict[str, Any]) -> tuple[Recipe | None, tuple[Fault, ...]]:
+def lately_checked(settings: dict[str, Any]) -> Checked:
     """The recipe, or its faults, as of the last few seconds."""
-    try:
-        require_allowed(Path(settings["data"]))
-        return check(settings), ()
-    except BadData as error:
-        return None, (Fault("data", settings["data"], error.message),)
-    except BadRecipe as error:
-        return None, error.faults
+    return checked(settings)
 
 
 def is_double_click(recipe: Recipe) -> bool:

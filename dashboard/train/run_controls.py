@@ -27,9 +27,15 @@ def show_controls(run: Run) -> None:
 
 def in_queue(run: Run) -> str:
     """Where a queued run stands: "next in the queue", "3rd in the queue"."""
-    waiting = store().runs.waiting()
-    place = waiting.index(run.id) if run.id in waiting else 0
+    _, place = _waiting(run)
     return f"{ordinal(place + 1)} in the queue" if place else "next in the queue"
+
+
+def _waiting(run: Run) -> tuple[int, int]:
+    """How many wait, a family as one, and the place of `run` among them, from 0; 0 too of one that no longer waits."""
+    waiting = store().runs.waiting()
+    own = [number for number in waiting if number in [one.id for one in run.members]]
+    return len(waiting) - len(own) + bool(own), waiting.index(own[0]) if own else 0
 
 
 def ordinal(number: int) -> str:
@@ -51,12 +57,9 @@ def _running(run: Run) -> None:
 
 
 def _queued(run: Run) -> None:
-    waiting = store().runs.waiting()
-    if run.id not in waiting:
-        return
-    place = waiting.index(run.id)
-    if len(waiting) > 1:
-        first, last = place == 0, place == len(waiting) - 1
+    count, place = _waiting(run)
+    if count > 1:
+        first, last = place == 0, place == count - 1
         _button(run, "Earlier", "arrow_upward", lambda number: store().runs.move(number, place - 1), disabled=first)
         _button(run, "Later", "arrow_downward", lambda number: store().runs.move(number, place + 1), disabled=last)
     _button(run, "Cancel", "cancel", store().runs.request_stop, "Takes the run out of the queue.")

@@ -6,6 +6,8 @@ import streamlit as st
 
 from core.errors import UnknownRun
 from core.events import EpochEnded, FeaturesReady, RunStarted
+from core.figures import few_images, looked_at, moved_in_words
+from core.jobs.family import figures
 from core.jobs.job import Run
 from core.jobs.recover import ensure_progress
 from core.messages import percent
@@ -25,7 +27,7 @@ LOOKS = 20
 CHART_HEIGHT = 270
 """In pixels."""
 ENDINGS = {"paused": "Paused", "finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
-PRECISIONS = {"fp32": "32 bits", "bf16": "bfloat16"}
+PRECISIONS = {"fp32": "32 bits", "tf32": "32 bits (multiplied as TF32)", "bf16": "bfloat16"}
 DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the GPU"}
 
 
@@ -37,7 +39,7 @@ def show_run(run_id: int) -> None:
         say("error", str(error))
         st.page_link("runs/page.py", label="All runs", icon=":material/history:")
         return
-    refresh = _refresh(run, _history(run_id))
+    refresh = _refresh(run, _history(run))
     st.fragment(_view, run_every=refresh)(run_id, refresh)
 
 
@@ -63,16 +65,20 @@ def _view(run_id: int, refresh: float | None) -> None:
         run = store().runs.get(run_id)
     except UnknownRun:
         st.rerun()  # Somebody has deleted it meanwhile; the whole page says so.
-    said = _history(run_id)
+    said = _history(run)
     _headline(run)
     _progress(run, said)
-    for notice in said.notices:
+    few = few_images(said.started.val_images) if said.started else None
+    for notice in (*said.notices, *([few] if few else [])):
         say("notice", str(notice))
     if run.job.message:
         say("error", str(run.job.message))
     if run.live or said.started:
         _charts(run_id, said)
     if said.started:
+        st.caption(charts.RUNNING_MEANS)
+        for sentence in results_in_words(run, said):
+            st.text(sentence)
         st.caption(in_words(said.features, said.started, said.epochs))
     if refresh != _refresh(run, said):
         st.rerun()  # Draws the page once more, with another timer or without one.
@@ -86,8 +92,11 @@ def _charts(run_id: int, said: RunHistory) -> None:
         live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
 
 
-def _history(run_id: int) -> RunHistory:
-    """What this session has read of the run already, and what has come since."""
+def _history(run: Run) -> RunHistory:
+    """What this session has read of the run already, and what has come since; the mean over a family."""
+    run_id = run.id
+    if run.is_family:
+        return run_history.outline_of(store(), run)
     known = st.session_state.get("history")
     said = run_history.read_history(store(), run_id, known[1] if known and known[0] == run_id else None)
     st.session_state["history"] = (run_id, said)
@@ -103,6 +112,23 @@ def _headline(run: Run) -> None:
         run_controls.show_controls(run)
     if run.name or run.note:
         st.text(" – ".join(filter(None, (run.name, run.note))))
+    _relatives(run)
+
+
+def _relatives(run: Run) -> None:
+    """The way to a family's runs, and from them to their family."""
+    relatives = {
+        child.id: f"Run {child.id}" + (f" · {percent(child.val.share)}" if child.val else "") for child in run.children
+    }
+    if run.parent:
+        relatives = {run.parent: f"One of the family of run {run.parent}"}
+    if not relatives:
+        return
+    with st.container(horizontal=True, gap="small"):
+        for number, label in relatives.items():
+            if st.button(label, type="tertiary", key=f"open-{number}"):
+                st.query_params["run"] = str(number)
+                st.rerun()
 
 
 def _progress(run: Run, said: RunHistory) -> None:
@@ -110,6 +136,8 @@ def _progress(run: Run, said: RunHistory) -> None:
     if run.status == "queued":
         loading = "Loading PyTorch: the first run takes some seconds …"
         st.progress(0.0, f"Waiting: {run_controls.in_queue(run)}" if store().runs.all("running") else loading)
+    elif run.is_family:
+        st.progress(sum(not child.live for child in run.children) / max(len(run.children), 1), family_line(run))
     elif run.job.progress and not said.started:
         st.progress(run.job.progress.done / max(run.job.progress.total, 1), plain(str(run.job.progress.stage)))
     elif said.started is None and run.live:
@@ -120,6 +148,17 @@ def _progress(run: Run, said: RunHistory) -> None:
         st.markdown(f"**{ENDINGS[run.status]}** before training began")
 
 
+def family_line(run: Run) -> str:
+    """Where a family is, and what its runs came to so far."""
+    ended = sum(not child.live for child in run.children)
+    parts = [f"**{ENDINGS.get(run.status, 'Training')}**", f"{ended} of {len(run.children)} runs have ended"]
+    if said := figures(run):
+        parts.append(f"validation **{said}**")
+    if run.job.seconds is not None:
+        parts.append(duration(run.job.seconds))
+    return " · ".join(parts)
+
+
 def _share(run: Run, said: RunHistory, started: RunStarted) -> float:
     if run.status == "finished":
         return 1.0
@@ -128,8 +167,10 @@ def _share(run: Run, said: RunHistory, started: RunStarted) -> float:
 
 def _line(run: Run, said: RunHistory, started: RunStarted) -> str:
     parts = [f"**{ENDINGS.get(run.status, 'Training')}**", f"epoch {_epoch(said)} of {started.epochs}"]
-    if run.best_accuracy is not None:
-        parts.append(f"best validation accuracy **{percent(run.best_accuracy)}** (epoch {run.best_epoch})")
+    if run.kept_epoch:
+        parts.append(f"kept: epoch {run.kept_epoch}")
+    if run.val:
+        parts.append(f"validation **{run.val.in_full()}**")
     if run.live and (left := _seconds_left(run, said, started)) is not None:
         parts.append(f"about {duration(left)} left")
     if run.job.seconds is not None:
@@ -139,6 +180,17 @@ def _line(run: Run, said: RunHistory, started: RunStarted) -> str:
 
 def _epoch(said: RunHistory) -> int:
     return int(said.column("epoch")[-1]) if said.last_step else 1
+
+
+def results_in_words(run: Run, said: RunHistory) -> list[str]:
+    """What a test said of the kept weights, and how far they are from where they began."""
+    test, kept = run.test, said.epoch(run.kept_epoch)
+    sentences = [
+        looked_at(test.score, test.epoch, test.looks) if test else None,
+        moved_in_words(kept.moved, kept.zeros) if kept else None,
+    ]
+    words = [str(sentence) for sentence in sentences if sentence]
+    return [sentence[0].upper() + sentence[1:] for sentence in words]
 
 
 def in_words(features: FeaturesReady | None, started: RunStarted, epochs: tuple[EpochEnded, ...]) -> str:

@@ -11,7 +11,7 @@ from statistics import median
 
 from core.events import EpochEnded, Event, Metrics, RunStarted, StepEnded
 from core.jobs.store import Store, store_at
-from core.recipe import parse
+from core.recipe_settings import parse
 from dashboard import charts, run_history
 from dashboard.run_history import RunHistory
 

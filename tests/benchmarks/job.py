@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_settings import parse
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = "mobilenet_v2"

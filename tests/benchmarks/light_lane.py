@@ -19,7 +19,7 @@ from core.jobs.kinds import ARCHIVE, PREVIEW, ArchiveArguments, PreviewArguments
 from core.jobs.process import LIGHT_PLACES
 from core.jobs.recover import ensure_progress
 from core.jobs.store import Store, open_store
-from core.recipe import parse
+from core.recipe_settings import parse
 from tests.benchmarks.job import ROOT
 from tests.conftest import small_recipe
 from tests.core.intake.bad_archives import picture, zipped

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -10,12 +11,13 @@ import torch
 
 from core.training.device import choose_precision, find_device
 
+PACKAGES = ("torch", "torchvision", "fastai", "lightning")
 
-def describe() -> str:
-    """Processor, memory, versions, and the numbers that Thaw computes in on this machine."""
-    device = find_device("auto")
+
+def describe(packages: Sequence[str] = PACKAGES) -> str:
+    """Processor, memory, versions of `packages`, and the numbers that Thaw computes in on this machine."""
+    device = find_device("auto")[0]
     bf16 = "bf16" if choose_precision("auto", device) == "bf16" else "fp32 (no native bf16)"
-    packages = ("torch", "torchvision", "fastai", "lightning")
     parts = [
         f"{_processor()}, {os.cpu_count()} cores",
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB memory",

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.scan import Example, read_image_folder
-from core.data.split import split
+from core.data.split import Draw, split
 from tests.benchmarks.job import ROOT
 
 STAMPS = ROOT / "sample_data" / "stamps"
@@ -30,7 +30,7 @@ def make_photos(target: Path) -> None:
     Each shows a stamp, scaled and shifted a little. The photos of one stamp are all on one side of the split, so that
     the validation accuracy says something.
     """
-    drawn = split(read_image_folder(STAMPS), VAL / (TRAIN + VAL), seed=0)
+    drawn = split(read_image_folder(STAMPS), Draw(VAL / (TRAIN + VAL), seed=0))
     draw, noise = random.Random(0), np.random.default_rng(0)
     for part, examples, count in (("train", drawn.train, TRAIN), ("val", drawn.val, VAL)):
         mixed = draw.sample(examples, len(examples))
@@ -54,7 +54,7 @@ def _photo(stamp: Path, draw: random.Random, noise: np.random.Generator) -> Imag
 def copy_split(source: Path, target: Path) -> None:
     """Copy the pictures of `source` into target/train and target/val, in class folders, split as Thaw splits them."""
     folder = read_image_folder(source)
-    drawn = split(folder, val_fraction=0.25, seed=0)
+    drawn = split(folder, Draw(val_fraction=0.25, seed=0))
     for part, examples in (("train", drawn.train), ("val", drawn.val)):
         for number, example in enumerate(examples):
             path = target / part / folder.classes[example.label] / f"{number:05}{example.path.suffix.lower()}"

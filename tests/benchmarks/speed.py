@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import job, machine, pictures
+from tests.benchmarks import job, machine, parts, pictures
 from tests.benchmarks.job import Job
 from tests.benchmarks.plan import PEERS, WORKS, Contestant, Task
 from tests.benchmarks.report import Measured, report
@@ -25,6 +25,9 @@ def main() -> None:
     if options.report:
         kept = [json.loads(file.read_text(encoding="utf-8")) for file in options.report]
         print(report([part["machine"] for part in kept], [run for part in kept for run in part["runs"]]))
+        return
+    if options.parts:
+        print(f"{parts.report()}\n\n{machine.describe(packages=('torch', 'torchvision', 'pillow'))}.")
         return
     here = machine.describe()
     runs: list[Measured] = []
@@ -50,6 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=peers, default=peers, help="only these, besides Thaw")
     parser.add_argument("--epochs", type=int, help="instead of 25 and 3, to try whether everything works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep what was measured, run by run")
+    parser.add_argument("--parts", action="store_true", help="only what Thaw's own parts take, in some seconds")
     parser.add_argument("--report", nargs="+", type=Path, metavar="FILE", help="only print what was kept")
     options = parser.parse_args()
     if options.peer_runs is None:

@@ -37,6 +37,14 @@ def test_nasty_names_are_shown_as_text(page: Page, make_folder: MakeFolder) -> N
     assert sorted(text.replace("\N{WORD JOINER}", "") for text in shown) == sorted(f"{name} · 3" for name in names)
 
 
+def test_names_side_by_side_stand_in_one_row(page: Page) -> None:
+    choices = page.locator(".stSidebar [data-testid=stButtonGroup]")
+    expect(choices.first.get_by_role("radio").last).to_have_text("L-BFGS")
+    for choice in choices.all():
+        buttons = choice.get_by_role("radio")
+        assert len({button.bounding_box()["y"] for button in buttons.all()}) == 1, buttons.all_inner_texts()
+
+
 def test_the_keyboard_freezes_and_thaws(page: Page) -> None:
     stage = block(page, "stage7")
     expect(stage).to_have_attribute("aria-pressed", "false")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.jobs.process import ensure_training
-from core.recipe import parse
+from core.recipe_settings import parse
 from tests.browser.conftest import Dashboard, wait_for_points
 from tests.conftest import MakeFolder
 

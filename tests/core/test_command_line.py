@@ -1,6 +1,7 @@
 """The commands as a script calls them: in processes of their own, by their output and exit status."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from core.events import EpochEnded
 from core.jobs.store import open_store
-from core.recipe import parse, to_toml
+from core.recipe_settings import parse, to_toml
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
 from tests.core.intake.bad_archives import picture, zipped
 
@@ -36,16 +37,24 @@ def test_train_then_list_then_predict(recipe: str, make_folder: MakeFolder) -> N
     events = [json.loads(line) for line in trained.stdout.splitlines()]
     epochs = [event for event in events if event["event"] == "epoch_ended"]
     assert [event["epoch"] for event in epochs] == [1, 2, 3]
-    terms = {"loss", "cross_entropy", "l1", "l2", "accuracy"}
+    terms = {"loss", "cross_entropy", "l1", "l2", "accuracy", "balanced_accuracy"}
     assert epochs[0]["train"].keys() == epochs[0]["val"].keys() == terms
     assert epochs[0]["seconds"] > 0
     assert next(event for event in events if event["event"] == "step_ended")["lr"] == 0.002
     last = events[-1]
     assert last["event"] == "run_finished"
-    assert last.keys() == {"event", "run", "best_epoch", "val_accuracy", "seconds"}
+    assert last.keys() == {"event", "run", "kept_epoch", "val", "seconds"}
+    assert last["val"].keys() == {"right", "images", "accuracy", "interval"}
+    kept = next(event for event in epochs if event["epoch"] == last["kept_epoch"])
+    assert kept["kept"]
+    assert kept["answers"]["recalls"].keys() == {"a", "b"}
+    assert kept["answers"]["accuracy"] == pytest.approx(kept["val"]["accuracy"], abs=1e-5)
 
     (row,) = [json.loads(line) for line in core("runs", "--json").stdout.splitlines()]
-    assert (row["run"], row["status"], row["val_accuracy"]) == (last["run"], "finished", last["val_accuracy"])
+    assert (row["run"], row["status"], row["kept_epoch"]) == (last["run"], "finished", last["kept_epoch"])
+    assert row["val"] == kept["answers"]
+    assert row["val"]["right"] == last["val"]["right"]
+    assert (row["test"], row["preset"]) == (None, None)
     assert "finished" in core("runs").stdout
 
     pictures = [str(path) for path in sorted((make_folder(a=8, b=8) / "a").iterdir())[:2]]
@@ -63,6 +72,8 @@ def test_without_json_a_line_per_epoch_and_the_ending(recipe: str) -> None:
     assert trained.returncode == 0, trained.stderr
     assert "epoch 2: training loss" in trained.stdout
     assert "run 1 finished after" in trained.stdout
+    assert re.search(r"kept: epoch \d, validation \d+\.\d % \(\d of 4, 95 % interval", " ".join(trained.stdout.split()))
+    assert "Only 4 pictures validate" in trained.stdout
 
 
 def test_a_bad_recipe_exits_with_2_and_all_its_faults(recipe: str) -> None:
@@ -93,6 +104,23 @@ def test_a_failed_run_exits_with_1(recipe: str, make_folder: MakeFolder) -> None
     refused = core("predict", "1", "picture.jpg")
     assert refused.returncode == 1
     assert "Run 1 is failed and has no weights" in refused.stderr
+
+
+def test_a_learning_rate_is_searched(recipe: str) -> None:
+    searched = core("rate", recipe, "--json", "--set", "penalties.l2=10")
+    assert searched.returncode == 0, searched.stderr
+    found = json.loads(searched.stdout)
+    assert found.keys() == {"rates", "losses", "suggested", "sentence"}
+    assert len(found["rates"]) == len(found["losses"])
+    assert found["rates"][0] == pytest.approx(1e-7)
+    assert found["sentence"].startswith(f"Start from a learning rate of {found['suggested']:g}: ")
+    in_words = core("rate", recipe, "--set", "penalties.l2=10").stdout
+    assert found["sentence"] in " ".join(in_words.split())
+    assert f"{found['rates'][-1]:.1e} │ {found['losses'][-1]:.4f}" in in_words
+    assert open_store().runs.all() == []
+    failed = core("rate", recipe, "--set", "optimizer={name='lbfgs'}")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.startswith('optimizer.name = \'lbfgs\': must be "adam", "sgd" or "adamw" to search a learning')
 
 
 def test_nobody_need_read_to_the_end() -> None:
@@ -127,7 +155,7 @@ def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
     recipe.write_text(f'data = "{(SAMPLE_DATA / "stamps").as_posix()}"\n', encoding="utf-8")
     changes = ("epochs=4", "image_size=128", "optimizer.lr=0.005")
     trained = core("train", str(recipe), "--json", *(word for change in changes for word in ("--set", change)))
-    assert json.loads(trained.stdout.splitlines()[-1])["val_accuracy"] > 0.7
+    assert json.loads(trained.stdout.splitlines()[-1])["val"]["accuracy"] > 0.7
 
 
 def test_a_run_is_paused_and_stopped_by_command() -> None:
@@ -192,3 +220,45 @@ def test_an_archive_or_a_folder_that_cannot_be_used_is_said(tmp_path: Path, make
     lonely = core("check", str(make_folder(a=12)))
     assert (lonely.returncode, "pictures of one class only (a)" in lonely.stderr) == (1, True)
     assert "is not a folder" in core("check", "nowhere").stderr
+
+
+def test_repeats_train_one_after_the_other_and_end_with_mean_and_range(
+    recipe: str, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    trained = core("train", recipe, "--json", "--set", "repeats=2")
+    assert trained.returncode == 0, trained.stderr
+    events = [json.loads(line) for line in trained.stdout.splitlines()]
+    ended = [event["run"] for event in events if event["event"] == "run_finished"]
+    last = events[-1]
+    assert (last["event"], last["run"], last["status"], last["children"]) == ("family_ended", 1, "finished", ended)
+    accuracies = [one["accuracy"] for one in last["spread"]["runs"]]
+    assert last["spread"]["mean"] == pytest.approx(sum(accuracies) / 2)
+    rows = [json.loads(line) for line in core("runs", "--json").stdout.splitlines()]
+    assert [(row["run"], row["family"], row["status"]) for row in rows] == [
+        (1, None, "finished"),
+        (2, 1, "finished"),
+        (3, 1, "finished"),
+    ]
+    assert rows[0]["spread"] == last["spread"]
+    assert "of 2 runs" in core("runs").stdout
+
+    picture = str(make_folder(a=8, b=8) / "a" / "0.png")
+    answers = [core("predict", run, picture, "--json") for run in ("1", "2")]
+    assert answers[0].stdout == answers[1].stdout
+    assert "Run 1 is a family of runs; this is of its first, run 2." in answers[0].stderr
+    assert answers[1].stderr == ""
+    again = core("train", recipe, "--json", "--set", "weights=run:1", "--set", "epochs=1")
+    assert again.returncode == 0, again.stderr
+    assert "Run 1 is a family of runs; training starts from its first, run 2." in again.stderr
+    assert json.loads(core("runs", "--json").stdout.splitlines()[0])["recipe"]["weights"] == "run:2"
+    exported = core("export", "1", "--to", "tensorboard", str(tmp_path / "logs"))
+    assert "of its first, run 2" in exported.stderr
+    assert [folder.name for folder in (tmp_path / "logs").iterdir()] == ["run-2"]
+
+
+def test_in_words_a_family_says_its_mean_last(recipe: str) -> None:
+    told = core("train", recipe, "--set", "folds=2")
+    assert told.returncode == 0, told.stderr
+    last = told.stdout.splitlines()[-1]
+    assert last.startswith("run 1 finished: mean ")
+    assert "each picture once" in " ".join(told.stdout.split())

@@ -9,9 +9,9 @@ import torch
 from core import events
 from core.events import METRICS, EpochEnded, Metric, Metrics, StepEnded, heading
 from core.jobs.store import open_store
-from core.recipe import parse
+from core.recipe import Penalties
 from core.training.loop import train
-from core.training.objective import Tally, measure, terms
+from core.training.objective import Objective, Tally, measure, terms
 from dashboard import run_history
 from dashboard.compare.comparison import results_table
 from tests.conftest import MakeFolder, small_recipe
@@ -38,9 +38,10 @@ def test_a_new_metric_is_one_row(make_folder: MakeFolder, tmp_path: Path, top2: 
     happened = list(train(recipe, tmp_path / "model.safetensors", None, tmp_path / "resume.pt"))
     (ended,) = [event for event in happened if isinstance(event, EpochEnded)]
     assert ended.val is not None
-    assert ended.train.others == ended.val.others == {top2: 1.0}  # Of two classes, either is among the first two.
+    assert ended.train.others.keys() == ended.val.others.keys() == {top2, "balanced_accuracy"}
+    assert ended.train.others[top2] == ended.val.others[top2] == 1.0  # Of two classes, either is among the first two.
     stored = json.loads(json.dumps(events.to_dict(ended)))
-    assert stored["val"].keys() == OLD.keys() | {top2}
+    assert stored["val"].keys() == OLD.keys() | {top2, "balanced_accuracy"}
     assert events.from_dict("epoch_ended", stored) == ended
     assert events.measures(ended)[1][f"val/{top2}"] == 1.0
     history = torch.load(tmp_path / "resume.pt", weights_only=True)["history"]
@@ -61,13 +62,14 @@ def test_what_was_stored_before_it_still_opens(top2: str) -> None:
     assert isinstance(ended, EpochEnded)
     assert ended.train == Metrics(**OLD)
     assert top2 not in ended.train.others
-    assert events.to_dict(ended) == old
+    nothing = {"confusion": [], "moved": {}, "zeros": None, "kept": False}
+    assert events.to_dict(ended) == old | nothing
 
 
 def test_an_epoch_under_way_without_it_ends_without_it(top2: str) -> None:
     tally = Tally(4, {name: 4 * value for name, value in OLD.items()})
     logits, labels = torch.tensor([[50.0, 0.0]]), torch.tensor([0])
-    tally.add(measure(terms(logits, labels, [], parse({"data": "photos"}).penalties), logits, labels), 1)
+    tally.add(*measure(terms(logits, labels, Objective([], Penalties())), logits, labels).read())
     assert tally.mean().by_name().keys() == OLD.keys()
     assert tally.mean().accuracy == pytest.approx((4 * 0.5 + 1) / 5)
     assert top2 in Tally().sums
@@ -81,4 +83,7 @@ def test_what_are_no_metrics_is_refused(values: object) -> None:
 
 def test_the_rows_of_a_step_are_those_that_metrics_name() -> None:
     assert list(METRICS)[:5] == list(OLD)
-    assert [heading(name) for name in METRICS] == ["Loss", "Cross-entropy", "L1", "L2", "Accuracy"]
+    assert [heading(name) for name in METRICS] == [
+        *("Loss", "Cross-entropy", "L1", "L2", "Accuracy"),
+        "Balanced accuracy",
+    ]

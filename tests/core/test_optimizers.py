@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from core.cli.train import apply
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import SETTINGS, example_toml, faults, flat_settings, parse, title, to_settings, to_toml
+from core.optimizers import OPTIMIZER, OPTIMIZERS
 from core.recipe_fields import Setting
+from core.recipe_settings import SETTINGS, example_toml, faults, flat_settings, parse, title, to_settings, to_toml
 
 WRONG: dict[str, Any] = {"number": float("nan"), "pair": [0.5], "switch": "yes", "count": 0.5}
 """A value for each kind that no setting of it may have."""
 
-EVERY_SETTING = [(name, setting) for name in OPTIMIZERS for setting in optimizer_settings(name).values()]
+EVERY_SETTING = [(name, setting) for name in OPTIMIZERS for setting in OPTIMIZER.settings(name).values()]
 every_optimizer = pytest.mark.parametrize("name", list(OPTIMIZERS))
 
 
@@ -23,6 +23,8 @@ def other_value(setting: Setting) -> Any:
     match setting.kind:
         case "number":
             return setting.default / 2
+        case "count":
+            return setting.default + 1
         case "pair":
             return [0.5, 0.75]
         case "switch":
@@ -50,11 +52,11 @@ def test_a_bad_value_is_named_with_what_would_be_right(name: str, setting: Setti
 
 @every_optimizer
 def test_it_survives_toml_json_and_the_flat_row(name: str) -> None:
-    values = {one.path.split(".")[-1]: other_value(one) for one in optimizer_settings(name).values()}
+    values = {one.path.split(".")[-1]: other_value(one) for one in OPTIMIZER.settings(name).values()}
     recipe = parse({"data": "photos", "optimizer": {"name": name, **values}})
     assert parse(tomllib.loads(to_toml(recipe))) == recipe
     assert parse(json.loads(json.dumps(to_settings(recipe)))) == recipe
-    assert flat_settings(recipe).keys() >= {"optimizer.name", *optimizer_settings(name)}
+    assert flat_settings(recipe).keys() >= {"optimizer.name", *OPTIMIZER.settings(name)}
 
 
 @every_optimizer

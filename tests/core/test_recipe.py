@@ -10,10 +10,11 @@ import pytest
 
 from core.errors import BadRecipe
 from core.optimizers import Adam, Sgd
-from core.recipe import (
+from core.recipe import Recipe
+from core.recipe_settings import (
+    GROUPS,
     SETTINGS,
-    Penalties,
-    Recipe,
+    TABLES,
     example_toml,
     faults,
     flat_settings,
@@ -22,6 +23,7 @@ from core.recipe import (
     to_settings,
     to_toml,
 )
+from core.training.checkpoint import OLD_SETTINGS
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -40,7 +42,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"optimizer": {"betas": [0.9, 1]}}, "optimizer.betas", "two numbers"),
     ({"optimizer": {"betas": [0.9]}}, "optimizer.betas", "two numbers"),
     ({"optimizer": {"eps": 0}}, "optimizer.eps", "above 0"),
-    ({"optimizer": {"name": "rmsprop"}}, "optimizer.name", '"adam", "sgd" or "adamw"'),
+    ({"optimizer": {"name": "rmsprop"}}, "optimizer.name", '"adam", "sgd", "adamw" or "lbfgs"'),
     ({"optimizer": 3}, "optimizer", "table"),
     ({"penalties": {"l1": NAN}}, "penalties.l1", "0 or more"),
     ({"penalties": {"l2": -1e-9}}, "penalties.l2", "0 or more"),
@@ -54,14 +56,14 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"val_fraction": 0}, "val_fraction", "above 0"),
     ({"trainable": []}, "trainable", "at least one block"),
     ({"trainable": "head"}, "trainable", '"all" or a list'),
-    ({"weights": "imagenet"}, "weights", '"pretrained" or "random"'),
+    ({"weights": "imagenet"}, "weights", '"pretrained", "random", a run such as "run:12", or the path of a file'),
     ({"image_size": 9}, "image_size", "from 10 to 1024"),
     ({"seed": -1}, "seed", "from 0"),
     ({"device": "tpu"}, "device", '"auto", "cpu"'),
     ({"precision": "fp16"}, "precision", '"auto", "fp32" or "bf16"'),
     ({"augment": "mirror"}, "augment", '"none", "flip" or "standard"'),
     ({"views": -1}, "views", "from 0 to 64"),
-    ({"version": 2}, "version", "must be 1"),
+    ({"version": 3}, "version", "must be 2, or 1 for the form before it"),
     ({"data": ""}, "data", "one folder of pictures per class"),
 ]
 
@@ -91,7 +93,7 @@ def test_all_faults_are_listed_at_once() -> None:
 def test_defaults() -> None:
     recipe = parse({"data": "photos"})
     assert (recipe.version, recipe.val_fraction, recipe.backbone, recipe.weights) == (
-        1,
+        2,
         0.25,
         "mobilenet_v2",
         "pretrained",
@@ -145,8 +147,9 @@ def test_every_setting_is_described() -> None:
         assert setting.help.endswith(".")
         assert str(setting.expected).startswith("must be ")
     assert SETTINGS.keys() >= flat_settings(parse({"data": "photos", "image_size": 64})).keys()
-    assert {path for path in SETTINGS if "." not in path} == Recipe.model_fields.keys() - {"optimizer", "penalties"}
-    assert SETTINGS.keys() >= {f"penalties.{name}" for name in Penalties.model_fields}
+    assert {path for path in SETTINGS if "." not in path} == Recipe.model_fields.keys() - {*TABLES, *GROUPS}
+    for section, group in GROUPS.items():
+        assert SETTINGS.keys() >= {f"{section}.{name}" for name in group.model_fields}
 
 
 def test_a_default_is_within_its_own_bounds() -> None:
@@ -167,9 +170,11 @@ def test_the_readme_has_the_example_and_the_example_has_the_defaults() -> None:
     assert parse(tomllib.loads(example_toml())) == parse({"data": "sample_data/stamps"})
 
 
-def test_settings_are_written_in_the_order_in_which_they_always_were() -> None:
-    """A paused run remembers a digest of this very text."""
-    assert json.dumps(to_settings(parse({"data": "photos"}))) == (
+def test_settings_of_before_are_written_in_the_order_in_which_they_always_were() -> None:
+    """A run that was paused before remembers a digest of this very text."""
+    written = to_settings(parse({"data": "photos"}))
+    old = {name: value for name, value in written.items() if name in OLD_SETTINGS} | {"version": 1}
+    assert json.dumps(old) == (
         '{"version": 1, "data": "photos", "val_fraction": 0.25, "backbone": "mobilenet_v2", "weights": "pretrained", '
         '"trainable": ["head"], "epochs": 10, "batch_size": 32, "seed": 0, "device": "auto", "precision": "auto", '
         '"augment": "none", "views": 8, "optimizer": {"name": "adam", "lr": 0.001, "betas": [0.9, 0.999], '
@@ -178,3 +183,41 @@ def test_settings_are_written_in_the_order_in_which_they_always_were() -> None:
     assert json.dumps(to_settings(parse({"data": "photos", "optimizer": {"name": "sgd"}}))["optimizer"]) == (
         '{"name": "sgd", "lr": 0.01, "momentum": 0.9, "nesterov": false}'
     )
+
+
+def test_a_recipe_of_version_1_means_what_it_meant() -> None:
+    old = parse({"version": 1, "data": "photos"})
+    assert (old.version, old.batchnorm) == (2, "lagging")
+    assert parse({"version": 1, "data": "photos", "batchnorm": "keep"}).batchnorm == "keep"
+    assert parse({"data": "photos"}).batchnorm == "learn"
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"trainable": ["conv", "head"]}, "trainable"),
+        ({"augment": "flip"}, "augment"),
+        ({"penalties": {"l1": 0.1}}, "penalties.l1"),
+        ({"schedule": {"name": "cosine"}}, "schedule.name"),
+        ({"schedule": {"warm_up": 1}}, "schedule.name"),
+        ({"rates": {"head": 0.5}}, "rates.head"),
+        ({"head_first": 2}, "head_first"),
+    ],
+)
+def test_the_exact_head_takes_nothing_that_has_no_one_optimum(settings: dict[str, Any], field: str) -> None:
+    exact = {"data": "photos", "optimizer": {"name": "lbfgs"}}
+    assert faults(exact) == ()
+    assert [fault.field for fault in faults(exact | settings)] == [field]
+    assert "L-BFGS" in str(faults(exact | settings)[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"fold": 3, "folds": 2}, "fold"),
+        ({"val_fraction": 0.6, "test_fraction": 0.4}, "test_fraction"),
+        ({"batchnorm": "keep", "weights": "random"}, "batchnorm"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(settings: dict[str, Any], field: str) -> None:
+    assert [fault.field for fault in faults({"data": "photos"} | settings)] == [field]

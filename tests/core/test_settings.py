@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.__main__ import main
 from core.errors import BadSettings
 from core.home import thaw_home, weights_file
 from core.jobs.drive import drive
@@ -107,6 +108,35 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THAW_DATABASE_URL", "postgresql+psycopg://me:secret@host/db")
     (shown,) = [setting.value for setting in described() if setting.variable == "THAW_DATABASE_URL"]
     assert shown == "postgresql+psycopg://me:***@host/db"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("foo://", "://", "postgresql+nosuch://x", "sqlite+nosuch:///x", "sqlite://x/y", "sqlite:///a%00b"),
+        *("http://[::1", "postgresql://me:secret@host:port/x", "sqlite:///{folder}/y?timeout=soon"),
+    ],
+)
+def test_an_address_that_can_be_none_is_a_setting_that_is_wrong(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THAW_DATABASE_URL", address.format(folder=tmp_path))
+    assert main(["runs"]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("THAW_DATABASE_URL = ")
+    assert "names no database that can be used" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(("address", "status"), [("postgresql+nosuch://x", 2), ("sqlite:///{folder}/words.txt", 1)])
+def test_a_worker_says_what_is_wrong_with_its_database(address: str, status: int, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("No database at all. " * 100)
+    environment = os.environ | {"THAW_DATABASE_URL": address.format(folder=tmp_path)}
+    command = [sys.executable, "-m", "core.jobs.worker"]
+    worker = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert worker.returncode == status
+    assert len(worker.stderr.splitlines()) == 1
+    assert ("names no database" if status == 2 else "file is not a database") in worker.stderr
 
 
 def test_the_readme_has_the_very_list() -> None:

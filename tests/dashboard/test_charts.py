@@ -1,5 +1,7 @@
 """The figures hold what the run has said, where it belongs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,15 @@ def test_accuracy_is_between_nothing_and_everything() -> None:
     figure = accuracy_chart(history())
     assert figure["data"][0]["y"] == [0.125, 0.25, 0.375]
     assert figure["layout"]["yaxis"]["tickformat"] == ".0%"
+
+
+def test_validation_says_the_count_behind_it_and_training_what_it_is() -> None:
+    counted = replace(history().epochs[0], epoch=2, confusion=((0, 0, 2), (1, 0, 1)))
+    said = replace(history(), epochs=(*history().epochs, counted))
+    _steps, training, validation = accuracy_chart(said)["data"]
+    assert "running mean" in training["hovertemplate"]
+    assert validation["customdata"] == ["", ", 2 of 3"]
+    assert validation["hovertemplate"] == "validation, epoch %{x}: %{y:.1%}%{customdata}<extra></extra>"
 
 
 @pytest.mark.parametrize("chart", [loss_chart, accuracy_chart])

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.events import EpochEnded, Metrics
 from core.jobs.store import Store
-from core.recipe import parse
+from core.recipe_settings import parse
 from tests.core.jobs.by_number import end
 
 
@@ -17,7 +17,9 @@ def open_compare(open_page: Callable[..., AppTest], runs: str) -> AppTest:
 
 def finished(store: Store, **settings: object) -> int:
     run = store.runs.queue(parse({"data": "photos"} | settings))
-    store.runs.append(run, [EpochEnded(1, Metrics(1, 1, 0, 0, 0.5), Metrics(1, 1, 0, 0, 0.75), 1.0, 1.0)])
+    confusion = ((0, 0, 3), (1, 0, 1))
+    ended = EpochEnded(1, Metrics(1, 1, 0, 0, 0.5), Metrics(1, 1, 0, 0, 0.75), 1.0, 1.0, confusion, kept=True)
+    store.runs.append(run, [ended])
     end(store, run, "finished", seconds=1.0)
     return run
 
@@ -35,7 +37,9 @@ def test_the_address_names_the_runs(open_page: Callable[..., AppTest], store: St
     assert test.multiselect[0].value == [second, first]
     results, settings = (table.value for table in test.dataframe)
     assert list(results["Run"]) == [second, first]
+    assert list(results["Right"]) == ["3 of 4", "3 of 4"]
     assert list(settings["Setting"]) == ["Epochs"]
+    assert any("cannot be told apart" in text.value for text in test.text)
     assert any("There is no run 99 any more" in text.value for text in test.text)
 
 

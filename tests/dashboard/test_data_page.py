@@ -1,5 +1,6 @@
 """The Data page's logic: what can be chosen, what is said, what is allowed."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from core import home
 from core.data import datasets
-from core.data.scan import read_image_folder, scan
+from core.data.scan import pictures_digest, read_image_folder, scan
 from core.jobs.store import Store
-from core.recipe import parse
+from core.recipe_settings import parse
 from dashboard.charts import class_bars
 from dashboard.picture_sets import name_of
 from tests.conftest import MakeFolder
@@ -48,6 +49,27 @@ def test_data_sets_are_chosen_by_name(open_data: Callable[[str], AppTest], data:
     assert "Our *plants*" in page.selectbox(key="draft.data").options
     assert page.subheader[0].value != "Our *plants*"  # Escaped, so that it is shown as it is.
     assert name_of(str(data.folder)) == "Our *plants*"
+
+
+def test_the_pictures_are_looked_at_once_in_every_draw(
+    open_data: Callable[[str], AppTest], data: datasets.DataSet, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the inspection and for the preview, also where one of them is asked for."""
+    page = open_data(str(data.folder))
+    monkeypatch.setattr("dashboard.pictures.issues.BY_ITSELF", 100)
+    looked: list[Path] = []
+
+    def counted(folder: Path) -> str:
+        looked.append(folder)
+        return pictures_digest(folder)
+
+    for module in ("core.data.scan", "core.jobs.kinds"):
+        monkeypatch.setattr(f"{module}.pictures_digest", counted)
+    page.run()
+    assert not page.exception
+    assert [job.kind for job in store.jobs.live(home.installation_id(), ["inspect", "preview"])] == ["inspect"]
+    assert page.button(key="ask-preview")
+    assert looked == [data.folder]
 
 
 @pytest.mark.parametrize("file", [datasets.RECORD, datasets.EDITS])
@@ -140,6 +162,17 @@ def test_a_sample_is_changed_in_a_data_set_of_its_own(
     assert datasets.read_edits(made.folder).removed == frozenset(listed[:2])
     assert read_image_folder(made.folder).counts() == (10, 12)
     assert read_image_folder(folder).counts() == (12, 12)
+
+
+def test_pictures_of_a_test_are_shown_as_such(open_data: Callable[[str], AppTest], make_folder: MakeFolder) -> None:
+    root = make_folder("all/train", a=8, b=8).parent
+    make_folder("all/test", a=2, b=3)
+    page = open_data(str(root))
+    assert not page.exception
+    uses = Counter(page.dataframe[0].value["Used for"])
+    assert uses == {"training": 12, "validation": 4, "test": 5}
+    bars = {trace["name"]: sum(trace["x"]) for trace in class_bars(scan(root))[0]["data"]}
+    assert bars == {"training": 16, "test": 5}
 
 
 def test_the_largest_classes_have_bars(tmp_path: Path) -> None:

@@ -42,6 +42,21 @@ def test_a_home_that_cannot_be_used_is_a_sentence(monkeypatch: pytest.MonkeyPatc
     assert "name a folder that can be written" in said(test)
 
 
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [("foo://", "names no database that can be used"), ("sqlite:///{folder}/words.txt", "file is not a database")],
+)
+def test_a_database_that_is_none_is_a_sentence(
+    address: str, sentence: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("No database at all. " * 100)
+    monkeypatch.setenv("THAW_DATABASE_URL", address.format(folder=tmp_path))
+    services.store.clear()
+    test = AppTest.from_file(APP, default_timeout=30).run()
+    assert sentence in said(test)
+    assert not test.button
+
+
 def test_the_page_waits_for_an_earlier_version_and_is_then_drawn(
     open_page: Callable[..., AppTest], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

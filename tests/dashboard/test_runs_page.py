@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.events import EpochEnded, Metrics
 from core.jobs.store import Store
-from core.recipe import parse
+from core.recipe_settings import parse
 from tests.core.jobs.by_number import end
 
 
@@ -24,7 +24,7 @@ def test_every_run_is_listed_the_newest_first(open_page: Callable[..., AppTest],
     store.runs.queue(parse({"data": "photos"}))
     second = store.runs.queue(parse({"data": "photos", "backbone": "resnet18", "optimizer": {"name": "sgd"}}))
     metrics = Metrics(1.0, 1.0, 0.0, 0.0, 0.75)
-    store.runs.append(second, [EpochEnded(1, metrics, metrics, 1.0, 1.0)])
+    store.runs.append(second, [EpochEnded(1, metrics, metrics, 1.0, 1.0, ((0, 0, 3), (1, 0, 1)), kept=True)])
     end(store, second, "finished", seconds=2.5)
     test = open_runs(open_page)
     assert not test.exception
@@ -35,4 +35,5 @@ def test_every_run_is_listed_the_newest_first(open_page: Callable[..., AppTest],
     assert list(table["Pictures"]) == ["photos", "photos"]
     assert list(table["Trainable"]) == ["head", "head"]
     assert list(table["Optimizer"]) == ["SGD 0.01", "Adam 0.001"]
-    assert table["accuracy"][0] == 75.0
+    assert (table["Kept epoch"][0], table["accuracy"][0], table["Right"][0]) == (1, 75.0, "3 of 4")
+    assert table["interval"][0] == "30 to 95 %"

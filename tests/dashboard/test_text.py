@@ -6,7 +6,8 @@ import pytest
 
 from core.errors import Fault
 from core.messages import Message, percent
-from dashboard.text import JOINER, duration, fault_in_words, plain, run_number, short
+from core.recipe import Recipe
+from dashboard.text import JOINER, backbone_of, duration, fault_in_words, plain, run_number, short
 
 
 @pytest.mark.parametrize("text", ["birds", "Füchse 🦊", "stage 7"])
@@ -17,6 +18,19 @@ def test_words_stay_as_they_are(text: str) -> None:
 def test_every_punctuation_mark_is_escaped_and_set_apart() -> None:
     marks = string.punctuation
     assert plain(marks) == "".join(f"\\{mark}{JOINER}" for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("weights", "shown"),
+    [
+        ("pretrained", "ResNet-18"),
+        ("random", "ResNet-18 from scratch"),
+        ("run:12", "ResNet-18 from run 12"),
+        ("/home/me/xray.pth", "ResNet-18 from xray.pth"),
+    ],
+)
+def test_a_backbone_says_what_it_starts_from(weights: str, shown: str) -> None:
+    assert backbone_of(Recipe(data="x", backbone="resnet18", weights=weights)) == shown
 
 
 def test_lines_become_one() -> None:

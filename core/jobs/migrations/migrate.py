@@ -19,8 +19,10 @@ from core.errors import StoreBusy, StoreUnavailable, ThawError
 from core.home import thaw_home
 from core.jobs import process
 
-HEAD = "jobs"
+HEAD = "figures"
 """The newest revision in `versions/`."""
+OLDER = ("baseline", "jobs")
+"""Those before it."""
 LOCK = 0x7468_6177
 """PostgreSQL's advisory lock for changing tables: any number that no other program takes ("thaw" in ASCII)."""
 SILENCE = 600.0
@@ -43,7 +45,7 @@ def bring_up_to_date(engine: sa.Engine) -> None:
             known = _revision_if_any(connection)
         if known == HEAD:
             return
-        if known not in (None, "baseline"):
+        if known not in (None, *OLDER):
             raise StoreUnavailable("A newer version of Thaw has made this database; update Thaw, and try again.")
         with _migrating(engine) as connection:
             if _revision_if_any(connection) != HEAD:
@@ -116,22 +118,41 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def _end_other_workers(connection: sa.Connection) -> None:
     """End the workers of this THAW_HOME that idle. Raises StoreBusy while one is at work."""
-    if not sa.inspect(connection).has_table("runs"):
-        return
-    has_heartbeat = any(column["name"] == "heartbeat" for column in sa.inspect(connection).get_columns("runs"))
-    heartbeat: sa.ColumnElement[Any] = sa.column("heartbeat") if has_heartbeat else sa.null()
-    columns: tuple[sa.ColumnElement[Any], ...] = (sa.column("id"), sa.column("worker"), heartbeat)
-    query = sa.select(*columns).select_from(sa.table("runs")).where(sa.column("status") == "running")
-    for run, worker, beat in connection.execute(query.where(sa.column("worker").is_not(None))):
+    for run, worker, beat in _work_going_on(connection):
         gone = process.is_gone(worker)
         if gone is False or (gone is None and time.time() - (beat or 0.0) < SILENCE):
+            if run is None:
+                raise StoreBusy(
+                    "An earlier version of Thaw is at work on pictures. The database is brought up to date when it "
+                    "is done; everything is kept."
+                )
             raise StoreBusy(
                 "Run {run} is being trained by an earlier version of Thaw. The database is brought up to date when "
                 "that run has ended; everything is kept.",
                 run=run,
             )
-    for idle in process.holders(sorted(thaw_home().glob("worker-*.lock"))):
+    locks = (lock for lane in ("worker", "light") for lock in thaw_home().glob(f"{lane}-*.lock"))
+    for idle in process.holders(sorted(locks)):
         process.end(idle)
+
+
+def _work_going_on(connection: sa.Connection) -> list[Any]:
+    """Number of the run (None for other work), worker and heartbeat of all that is being worked on."""
+    there = sa.inspect(connection)
+    if there.has_table("jobs"):
+        jobs = sa.table("jobs", *map(sa.column, ("id", "status", "worker", "heartbeat")))
+        runs = sa.table("runs", sa.column("id"), sa.column("job"))
+        query = sa.select(runs.c.id, jobs.c.worker, jobs.c.heartbeat)
+        query = query.select_from(jobs.outerjoin(runs, runs.c.job == jobs.c.id))
+        held = query.where(jobs.c.status == "running", jobs.c.worker.is_not(None))
+        return list(connection.execute(held))
+    if not there.has_table("runs"):
+        return []
+    has_heartbeat = any(column["name"] == "heartbeat" for column in there.get_columns("runs"))
+    heartbeat: sa.ColumnElement[Any] = sa.column("heartbeat") if has_heartbeat else sa.null()
+    columns: tuple[sa.ColumnElement[Any], ...] = (sa.column("id"), sa.column("worker"), heartbeat)
+    query = sa.select(*columns).select_from(sa.table("runs")).where(sa.column("status") == "running")
+    return list(connection.execute(query.where(sa.column("worker").is_not(None))))
 
 
 def _upgrade(connection: sa.Connection) -> None:

@@ -24,10 +24,13 @@ def store_in(database: Database) -> Store:
 
 
 def store_at(url: str | sa.URL) -> Store:
-    """The store in the database at `url`. Raises StoreUnavailable."""
+    """The store in the database at `url`. Raises BadSettings or StoreUnavailable."""
     return store_in(Database(url))
 
 
 def open_store() -> Store:
-    """The store of THAW_DATABASE_URL, or else of the SQLite file in THAW_HOME. Raises StoreUnavailable."""
+    """The store of THAW_DATABASE_URL, or else of the SQLite file in THAW_HOME.
+
+    Raises BadSettings or StoreUnavailable.
+    """
     return store_in(open_database())

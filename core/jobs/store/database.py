@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from core.errors import Outdated, StoreUnavailable
+from core.errors import BadSettings, Fault, Outdated, StoreUnavailable
 from core.home import thaw_home
 from core.jobs.migrations.migrate import HEAD, bring_up_to_date, revision_of
-from core.settings import settings
+from core.messages import Message
+from core.settings import settings, variable, without_password
 
 PATIENCE = 600.0
 """Seconds for which a worker waits for a database that cannot be written."""
@@ -25,11 +26,12 @@ class Database:
     """The database at `url`; safe to share between threads, and any number of handles may be open.
 
     Everything raises StoreUnavailable when the database cannot be reached, is locked for long, or its disk is full;
-    and Outdated when another version of Thaw has changed its schema since it was opened.
+    and Outdated when another version of Thaw has changed its schema since it was opened. Opening it raises BadSettings
+    when there can be no such database.
     """
 
     def __init__(self, url: str | sa.URL) -> None:
-        with _in_words():
+        with _in_words(), _as_setting(url):
             self._engine = sa.create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _prepare_sqlite)
@@ -87,18 +89,38 @@ def _demand_newest(connection: sa.Connection) -> None:
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-        raise StoreUnavailable(
-            "THAW_DATABASE_URL names no database that can be used ({cause}). It looks like "
-            "postgresql+psycopg://user:password@host/database, and the package `psycopg[binary]` must be installed.",
-            cause=str(error),
-        ) from error
     except sa.exc.OperationalError as error:
         raise StoreUnavailable(
             "The database of runs cannot be used now ({cause}). Close other programs that hold it, free some "
             "space on its disk, or start its server, and try again.",
             cause=str(error.orig),
         ) from error
+
+
+@contextmanager
+def _as_setting(url: str | sa.URL) -> Iterator[None]:
+    """An address that cannot be one, or whose package is not installed, is a setting that is wrong."""
+    try:
+        yield
+    except (sa.exc.ArgumentError, sa.exc.ProgrammingError, ImportError, ValueError, TypeError) as error:
+        # Python's own errors may quote a part of the password.
+        cause = (
+            "it cannot be read"
+            if isinstance(error, ValueError | TypeError)
+            else str(getattr(error, "orig", error)).partition("\n")[0]
+        )
+        advice = Message(
+            "names no database that can be used ({cause}). It looks like "
+            "postgresql+psycopg://user:password@host/database, and the package `psycopg[binary]` must be installed",
+            cause=cause,
+        )
+        raise BadSettings([Fault(variable("database_url"), without_password(str(url)), advice)]) from error
+    except sa.exc.OperationalError:
+        raise
+    except sa.exc.DatabaseError as error:  # The file is something else, or damaged.
+        template = "The database of runs ({address}) cannot be used ({cause}). Name another one, or put back a copy."
+        address = without_password(str(url))
+        raise StoreUnavailable(template, address=address, cause=str(error.orig)) from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -4,13 +4,15 @@ Both happen: an answer of the database may be lost after the writing, and a run 
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
 from core import events
-from core.events import Checkpointing, EpochEnded, Event, Progress, RunStarted, StepEnded
-from core.jobs.job import STEP_COLUMNS
+from core.events import Checkpointing, EpochEnded, Event, KeptTested, Progress, RunStarted, StepEnded
+from core.figures import Score, balanced_accuracy, counted, score
+from core.jobs.job import STEP_COLUMNS, FinalTest
 from core.jobs.store.tables import events as _events
 from core.jobs.store.tables import runs as _runs
 from core.jobs.store.tables import steps as _steps
@@ -35,8 +37,11 @@ def write_events(connection: sa.Connection, run: int, happened: Sequence[Event])
     if rows and not _are_last(connection, run, rows):
         connection.execute(sa.insert(_events), rows)
     for event in happened:
-        if isinstance(event, EpochEnded):
-            connection.execute(_note_best(run, event))
+        match event:
+            case EpochEnded(kept=True):
+                connection.execute(_note_kept(run, event, score(event.confusion)))
+            case KeptTested():
+                connection.execute(_note_test(connection, run, event))
 
 
 def _step_row(run: int, event: StepEnded) -> dict[str, Any]:
@@ -59,13 +64,27 @@ def _plain(row: Any) -> tuple[str, Event]:
     return row["name"], events.from_dict(row["name"], row["values"])
 
 
-def _note_best(run: int, ended: EpochEnded) -> sa.Update:
-    """Make this epoch the run's best unless an earlier one had a loss as low."""
-    deciding = ended.val or ended.train
-    better = sa.or_(_runs.c.best_loss.is_(None), _runs.c.best_loss > deciding.loss)
-    update = sa.update(_runs).where(_runs.c.id == run, better)
-    accuracy = ended.val.accuracy if ended.val else None
-    return update.values(best_epoch=ended.epoch, best_loss=deciding.loss, best_accuracy=accuracy)
+def _note_kept(run: int, ended: EpochEnded | None, val: Score | None = None) -> sa.Update:
+    """Make this epoch the one whose weights the run has kept; None: there is no such epoch."""
+    return (
+        sa.update(_runs)
+        .where(_runs.c.id == run)
+        .values(
+            kept_epoch=ended.epoch if ended else None,
+            val_right=val.right if val else None,
+            val_images=val.images if val else None,
+            balanced_accuracy=balanced_accuracy(ended.confusion) if ended and ended.confusion else None,
+            zeros=ended.zeros if ended else None,
+        )
+    )
+
+
+def _note_test(connection: sa.Connection, run: int, tested: KeptTested) -> sa.Update:
+    """Keep the newest test, and how many there have been."""
+    told = sa.select(sa.func.count()).where(_events.c.run == run, _events.c.name == events.name(KeptTested))
+    looks, right = connection.execute(told).scalar_one(), score(tested.confusion)
+    test = right and FinalTest(right, balanced_accuracy(tested.confusion), tested.epoch, looks)
+    return sa.update(_runs).where(_runs.c.id == run).values(test=test and asdict(test))
 
 
 def _rewind(connection: sa.Connection, run: int, started: RunStarted) -> None:
@@ -73,12 +92,25 @@ def _rewind(connection: sa.Connection, run: int, started: RunStarted) -> None:
     _forget_steps(connection, run, after=started.steps_done)
     kind = events.name(EpochEnded)
     query = sa.select(_events.c.id, _events.c["values"]).where(_events.c.run == run, _events.c.name == kind)
-    ended = [(row.id, events.from_dict(kind, row.values)) for row in connection.execute(query.order_by(_events.c.id))]
-    nothing = {"best_epoch": None, "best_loss": None, "best_accuracy": None}
-    connection.execute(sa.update(_runs).where(_runs.c.id == run).values(nothing))
-    for row, event in ended:
+    left: list[EpochEnded] = []
+    for row in connection.execute(query.order_by(_events.c.id)).all():
+        event = events.from_dict(kind, row.values)
         assert isinstance(event, EpochEnded)
         if event.epoch > started.epochs_done:
-            connection.execute(sa.delete(_events).where(_events.c.id == row))
+            connection.execute(sa.delete(_events).where(_events.c.id == row.id))
         else:
-            connection.execute(_note_best(run, event))
+            left.append(event)
+    kept = kept_of(left)
+    val = score(kept.confusion) if kept else None
+    if kept and kept.val and not val:
+        val = counted(kept.val.accuracy, started.val_images)
+    connection.execute(_note_kept(run, kept, val))
+
+
+def kept_of(ended: Sequence[EpochEnded]) -> EpochEnded | None:
+    """The epoch whose weights are kept: the last that says so.
+
+    Where none does, the history is from before November 2026: the first of the lowest loss, in validation if any.
+    """
+    said = [one for one in ended if one.kept]
+    return said[-1] if said else min(ended, key=lambda one: (one.val or one.train).loss, default=None)

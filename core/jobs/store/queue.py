@@ -88,6 +88,14 @@ class Queue:
             row = connection.execute(update.returning(*_jobs.c)).mappings().one_or_none()
         return to_job(row) if row else None
 
+    def take(self, worker: str, job: str) -> Job | None:
+        """Take for `worker` a job that is laid aside; None where it no longer is."""
+        this = sa.update(_jobs).where(_jobs.c.id == job, _jobs.c.status == "paused")
+        update = this.values(status="running", worker=worker, heartbeat=time.time())
+        with self._database.transaction() as connection:
+            row = connection.execute(update.returning(*_jobs.c)).mappings().one_or_none()
+        return to_job(row) if row else None
+
     def say(self, job: str, happened: Sequence[Event], worker: str) -> Request | None:
         """Write how far a job is; returns what somebody wants of it. Raises TakenOver when `worker` lost it."""
         with self._database.transaction() as connection:
@@ -146,15 +154,15 @@ class Queue:
             return connection.execute(back.values(progress=None)).rowcount == 1
 
     def request_stop(self, job: str) -> None:
-        """Ask the worker of a job to stop; a job that nobody works on is stopped at once."""
+        """Ask the worker of a job to stop; a job that nobody works on is stopped at once. So with its children."""
         self._request(job, "stopped", ALLOWED["stop"], stop_requested=True)
 
     def request_pause(self, job: str) -> None:
-        """Ask the worker of a job to lay it aside; a job that waits is laid aside at once."""
+        """Ask the worker of a job to lay it aside; a job that waits is laid aside at once. So with its children."""
         self._request(job, "paused", ALLOWED["pause"], pause_requested=True)
 
     def _request(self, job: str, at_once: Status, allowed: frozenset[Status], **wish: bool) -> None:
-        this = sa.update(_jobs).where(_jobs.c.id == job)
+        this = sa.update(_jobs).where(sa.or_(_jobs.c.id == job, _jobs.c.parent == job))
         with self._database.transaction() as connection:
             # In this order: a job that is claimed in between is then held, and hears of the wish.
             connection.execute(this.where(_jobs.c.status.in_(allowed - {"running"})).values(status=at_once))

@@ -28,7 +28,7 @@ jobs = sa.Table(
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("about", sa.Text, index=True),
     sa.Column("shared_key", sa.String(64)),
-    sa.Column("parent", sa.ForeignKey("jobs.id", name="fk_jobs_parent")),
+    sa.Column("parent", sa.ForeignKey("jobs.id", name="fk_jobs_parent"), index=True),
 )
 SHARED = jobs.c.status.in_(sorted({*LIVE, "finished"}))
 """In these states a job of a shared kind stands for all requests like it: what failed or was stopped is done anew."""
@@ -39,14 +39,18 @@ runs = sa.Table(
     tables,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("job", sa.String(32), sa.ForeignKey("jobs.id", name="fk_runs_job"), nullable=False),
-    sa.Column("best_epoch", sa.Integer),
-    sa.Column("best_loss", sa.Float),
-    sa.Column("best_accuracy", sa.Float),
+    sa.Column("kept_epoch", sa.Integer),
     sa.Column("name", sa.String(200), nullable=False, server_default=""),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("tags", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("starred", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("deleted", sa.DateTime),
+    sa.Column("val_right", sa.Integer),
+    sa.Column("val_images", sa.Integer),
+    sa.Column("balanced_accuracy", sa.Float),
+    sa.Column("zeros", sa.Float),
+    sa.Column("test", sa.JSON(none_as_null=True)),
+    sa.Column("preset", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("job", name="uq_runs_job"),
     sqlite_autoincrement=True,
 )

@@ -27,7 +27,7 @@ def quickly_built(name: str, classes: int, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     backbone = catalogue.get(name)
     with parameters_on_meta():
-        model = build(backbone, classes, pretrained=False)
+        model = build(backbone, classes, "random")
     weights = {
         path: torch.rand(parameter.shape) - 0.5 if parameter.ndim == 1 else _balanced(parameter.shape)
         for path, parameter in model.named_parameters()

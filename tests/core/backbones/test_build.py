@@ -56,7 +56,7 @@ def test_every_head_is_replaced(name: str) -> None:
     """On the meta device, where ViT-H/14 with its 2.4 GB takes no memory."""
     backbone = catalogue.get(name)
     with parameters_on_meta():
-        model = build(backbone, CLASSES, pretrained=False).to("meta").eval()
+        model = build(backbone, CLASSES, "random").to("meta").eval()
     size = backbone.preprocessing.crop
     with torch.inference_mode():
         assert model(torch.empty(1, 3, size, size, device="meta")).shape == (1, CLASSES)
@@ -79,7 +79,7 @@ def test_a_forward_pass(name: str) -> None:
 def test_random_weights_follow_the_seed() -> None:
     def weights(seed: int) -> dict[str, Tensor]:
         torch.manual_seed(seed)
-        return build(catalogue.get("squeezenet1_1"), CLASSES, pretrained=False).state_dict()
+        return build(catalogue.get("squeezenet1_1"), CLASSES, "random").state_dict()
 
     first, second, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -90,7 +90,7 @@ def test_random_weights_follow_the_seed() -> None:
 def test_a_new_head_begins_near_chance(name: str) -> None:
     """With torchvision's own initialisation for 1000 classes, the loss begins at 4 and at 10."""
     torch.manual_seed(0)
-    model = build(catalogue.get(name), CLASSES, pretrained=False).train()
+    model = build(catalogue.get(name), CLASSES, "random").train()
     with torch.no_grad():
         logits = model(torch.randn(16, 3, 64, 64))
     loss = nn.functional.cross_entropy(logits, torch.arange(16) % CLASSES)
@@ -101,7 +101,7 @@ def test_a_new_head_begins_near_chance(name: str) -> None:
 def test_bundled_weights_need_no_cache(name: str, cache: Path) -> None:
     backbone = catalogue.get(name)
     assert pretrained.weights_state(backbone) == "bundled"
-    state = build(backbone, CLASSES, pretrained=True).state_dict()
+    state = build(backbone, CLASSES, "pretrained").state_dict()
     file = pretrained.bundled_file(backbone)
     assert file is not None
     for key, value in owned(load_file(file), backbone).items():
@@ -117,7 +117,7 @@ def test_weights_from_the_cache(name: str) -> None:
     torch.save(published, cached(name))
     assert pretrained.weights_state(backbone) == "cached"
 
-    model = build(backbone, CLASSES, pretrained=True)
+    model = build(backbone, CLASSES, "pretrained")
 
     state = model.state_dict()
     for key, value in owned(published, backbone).items():
@@ -138,7 +138,7 @@ def test_cached_weights_compute_what_torchvision_computes(name: str) -> None:
     images = torch.randn(2, 3, 96, 96)
 
     theirs = models.get_model(name, weights="DEFAULT").eval()
-    ours = build(backbone, CLASSES, pretrained=True).eval()
+    ours = build(backbone, CLASSES, "pretrained").eval()
     ours.set_submodule(backbone.head.path, theirs.get_submodule(backbone.head.path))
     with torch.inference_mode():
         assert torch.equal(ours(images), theirs(images))
@@ -150,7 +150,7 @@ def test_old_names_of_densenet() -> None:
     old = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in published.items()}
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     torch.save(old, cached(name))
-    state = build(catalogue.get(name), CLASSES, pretrained=True).state_dict()
+    state = build(catalogue.get(name), CLASSES, "pretrained").state_dict()
     key = "features.denseblock4.denselayer16.conv2.weight"
     assert torch.equal(state[key], published[key])
 
@@ -158,12 +158,12 @@ def test_old_names_of_densenet() -> None:
 def test_old_file_format() -> None:
     """VGG's and Inception's published files are from before PyTorch 1.6 and are not zip archives."""
     torch.save(published_state("resnet18"), cached("resnet18"), _use_new_zipfile_serialization=False)
-    assert build(catalogue.get("resnet18"), CLASSES, pretrained=True)
+    assert build(catalogue.get("resnet18"), CLASSES, "pretrained")
 
 
 def test_nothing_is_downloaded() -> None:
     with pytest.raises(WeightsUnavailable) as caught:
-        build(catalogue.get("resnet50"), CLASSES, pretrained=True)
+        build(catalogue.get("resnet50"), CLASSES, "pretrained")
     for part in ("resnet50-11ad3fa6.pth", str(settings.torch_cache()), *catalogue.BUNDLED):
         assert part in str(caught.value)
 
@@ -191,7 +191,7 @@ def test_a_damaged_file(kind: str) -> None:
     else:
         torch.save(content, path)
     with pytest.raises(WeightsUnavailable, match="Delete it") as caught:
-        build(catalogue.get("resnet18"), CLASSES, pretrained=True)
+        build(catalogue.get("resnet18"), CLASSES, "pretrained")
     assert str(path) in str(caught.value)
 
 
@@ -200,7 +200,7 @@ def test_a_truncated_file() -> None:
     torch.save(construct("resnet18", 224).state_dict(), path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(WeightsUnavailable, match="Delete it"):
-        build(catalogue.get("resnet18"), CLASSES, pretrained=True)
+        build(catalogue.get("resnet18"), CLASSES, "pretrained")
 
 
 class Trap:
@@ -216,5 +216,5 @@ class Trap:
 def test_code_in_a_weights_file_does_not_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Trap(tmp_path / "sprung")}, cached("resnet18"))
     with pytest.raises(WeightsUnavailable, match="Delete it"):
-        build(catalogue.get("resnet18"), CLASSES, pretrained=True)
+        build(catalogue.get("resnet18"), CLASSES, "pretrained")
     assert not (tmp_path / "sprung").exists()

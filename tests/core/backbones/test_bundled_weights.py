@@ -16,6 +16,10 @@ from torchvision.models import (
     squeezenet1_1,
 )
 
+from core.backbones import catalogue, pretrained
+from core.data.batches import read_pixels
+from core.data.transforms import Normalise, framing
+
 ROOT = Path(__file__).parents[3]
 WEIGHTS = ROOT / "core" / "backbones" / "weights"
 STAMPS = ROOT / "sample_data" / "stamps"
@@ -96,11 +100,14 @@ def test_squeezenet_is_torchvisions_with_its_classifier() -> None:
 
 
 def test_squeezenet_names_photos() -> None:
-    weights = SqueezeNet1_1_Weights.IMAGENET1K_V1
     model = squeezenet1_1().eval()
     model.load_state_dict(load_file(WEIGHTS / "squeezenet1_1.safetensors"))
-    images = load([STAMPS / f"{name}.jpg" for name in IMAGENET_CLASS], weights.transforms())
-    labels = torch.tensor([weights.meta["categories"].index(name) for name in IMAGENET_CLASS.values()])
+    preprocessing = pretrained.preprocessing_for(catalogue.get("squeezenet1_1"), "pretrained")
+    frame = framing(preprocessing)
+    squares = torch.stack([frame(read_pixels(STAMPS / f"{name}.jpg")) for name in IMAGENET_CLASS])
+    images = Normalise(preprocessing)(squares)
+    categories = SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
+    labels = torch.tensor([categories.index(name) for name in IMAGENET_CLASS.values()])
 
     with torch.inference_mode():
         hits = model(images).topk(5).indices == labels[:, None]
@@ -108,6 +115,31 @@ def test_squeezenet_names_photos() -> None:
     # Measured 0.66 and 0.85; with red and blue exchanged 0.40 and 0.60.
     assert hits[:, 0].float().mean() >= 0.6
     assert hits.any(dim=1).float().mean() >= 0.8
+
+
+def test_no_layer_of_squeezenet_outweighs_the_others() -> None:
+    """With an input scale of 58 multiplied into it, the first one had 99 % of the sum of squares."""
+    state = load_file(WEIGHTS / "squeezenet1_1.safetensors")
+    squares = {name: value.square().sum().item() for name, value in state.items() if not name.startswith("classifier")}
+    assert max(squares.values()) < 0.1 * sum(squares.values())
+    assert squares["features.0.weight"] == pytest.approx(64 * 27 * 2 / 27, rel=0.2)  # As initialised after He et al.
+
+
+def test_the_scale_that_was_in_the_first_layer_is_in_the_preprocessing() -> None:
+    """The layer takes bytes minus a mean; in the file of before, it took torchvision's normalised pictures."""
+    backbone = catalogue.get("squeezenet1_1")
+    state = load_file(WEIGHTS / "squeezenet1_1.safetensors")
+    weight, bias = (state[f"features.0.{name}"].double() for name in ("weight", "bias"))
+    mean, std = (torch.tensor(values).double() for values in (backbone.preprocessing.mean, backbone.preprocessing.std))
+    folded = weight * (255 * std).view(1, 3, 1, 1)
+    shift = torch.einsum("ocij,c->o", weight, 255 * mean - torch.tensor([123.68, 116.779, 103.939]).double())
+    squares = torch.randint(256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+    now = nn.functional.conv2d(
+        Normalise(pretrained.preprocessing_for(backbone, "pretrained"))(squares).double(), weight, bias
+    )
+    before = nn.functional.conv2d(Normalise(backbone.preprocessing)(squares).double(), folded, bias + shift)
+    torch.testing.assert_close(now, before, rtol=1e-5, atol=1e-4)
 
 
 def test_mobilenet_features_beat_random_ones() -> None:

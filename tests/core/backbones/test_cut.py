@@ -36,7 +36,7 @@ CUTS = [
 def halves(name: str, trainable: list[str], size: int) -> tuple[nn.Module, Cut | None]:
     backbone = catalogue.get(name)
     torch.manual_seed(0)
-    model = build(backbone, 5, pretrained=False)
+    model = build(backbone, 5, "random")
     layers = catalogue.select(backbone, trainable)
     freeze(model, layers)
     train_mode(model, backbone, layers)

@@ -20,7 +20,7 @@ def prepare(name: str, *trainable: str) -> Prepared:
 def prepare_on_meta(name: str, *trainable: str) -> Prepared:
     """For tests that look at flags only."""
     with parameters_on_meta():
-        return chosen(build(catalogue.get(name), 3, pretrained=False), name, *trainable)
+        return chosen(build(catalogue.get(name), 3, "random"), name, *trainable)
 
 
 def chosen(model: nn.Module, name: str, *trainable: str) -> Prepared:
@@ -156,7 +156,7 @@ def test_modules_with_dropout_of_their_own_follow_their_layers() -> None:
 @pytest.mark.parametrize("name", catalogue.BUNDLED)
 def test_frozen_pretrained_weights_stay_the_bundled_ones(name: str) -> None:
     torch.manual_seed(0)
-    backbone, model, _ = chosen(build(catalogue.get(name), 3, pretrained=True), name, "head")
+    backbone, model, _ = chosen(build(catalogue.get(name), 3, "pretrained"), name, "head")
     before = snapshot(model)
     train(backbone, model)
     assert changed(before, model) == {f"{backbone.head.path}.weight", f"{backbone.head.path}.bias"}

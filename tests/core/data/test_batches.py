@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 
-from core.data.batches import cut_into_batches, kept_in_memory, read_pixels, shuffled
+from core.data.batches import cut_into_batches, kept_in_memory, read_ahead, read_pixels, shuffled
 
 
 def test_rows_columns_and_colours_keep_their_places(tmp_path: Path) -> None:
@@ -44,3 +45,24 @@ def test_batches() -> None:
     assert cut_into_batches(range(9), 4) == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
     assert cut_into_batches(range(1), 4) == [[0]]
     assert cut_into_batches(range(3), 2) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 9])
+def test_batches_come_in_order_however_many_are_read_ahead(ahead: int) -> None:
+    chosen = [[3, 1], [2, 0], [4]]
+    batches = list(read_ahead(lambda index: torch.tensor([index]), chosen, ahead))
+    assert [batch.flatten().tolist() for batch in batches] == chosen
+
+
+def test_nothing_is_read_ahead_unless_it_is_wanted() -> None:
+    asked: list[int] = []
+
+    def read(index: int) -> torch.Tensor:
+        asked.append(index)
+        return torch.tensor([index])
+
+    batches = read_ahead(read, [[0, 1], [2, 3]], ahead=0)
+    next(batches)
+    assert sorted(asked) == [0, 1]
+    next(batches)
+    assert sorted(asked) == [0, 1, 2, 3]

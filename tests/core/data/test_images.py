@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import decode
+from core.data.images import ORIENTATION, decode
 from core.errors import BadImage
+from tests.conftest import SAMPLE_DATA
 
+OWL = SAMPLE_DATA / "stamps" / "birds" / "owl.jpg"
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
@@ -88,3 +90,42 @@ def test_sizes_are_refused_before_decoding(tmp_path: Path, size: tuple[int, int]
     Image.new("1", size).save(tmp_path / "odd.png")
     with pytest.raises(BadImage, match=sentence):
         decode(tmp_path / "odd.png")
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A photo of 1,600 × 1,200 pixels."""
+    decode(OWL).resize((1600, 1200)).save(tmp_path / "large.jpg", quality=90)
+    return tmp_path / "large.jpg"
+
+
+@pytest.mark.parametrize(
+    ("least", "shorter"), [(1200, 1200), (601, 1200), (600, 600), (301, 600), (300, 300), (224, 300), (32, 150)]
+)
+def test_a_large_jpeg_comes_at_the_nearest_fraction_above_what_is_needed(large: Path, least: int, shorter: int) -> None:
+    assert min(decode(large, least=least).size) == shorter
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_fraction_shows_what_the_whole_shows(large: Path, tmp_path: Path, mode: str, turn: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = turn
+    decode(large).convert(mode).save(tmp_path / "other.jpg", exif=exif, quality=90)
+    whole, fraction = decode(tmp_path / "other.jpg"), decode(tmp_path / "other.jpg", least=250)
+    assert fraction.mode == "RGB"
+    assert fraction.size == ((300, 400) if turn == 6 else (400, 300))
+    reduced = whole.resize(fraction.size, Image.Resampling.BOX)
+    difference = np.abs(np.asarray(reduced, dtype=float) - np.asarray(fraction, dtype=float))
+    assert difference.mean() < 1.0
+
+
+def test_what_is_no_jpeg_comes_whole(large: Path, tmp_path: Path) -> None:
+    decode(large).save(tmp_path / "large.png")
+    assert decode(tmp_path / "large.png", least=32).size == (1600, 1200)
+
+
+def test_half_of_a_large_jpeg_is_damaged_at_a_fraction_too(large: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.jpg").write_bytes(large.read_bytes()[: large.stat().st_size // 2])
+    with pytest.raises(BadImage, match=r"half\.jpg is damaged"):
+        decode(tmp_path / "half.jpg", least=32)

@@ -14,6 +14,7 @@ from core.data import datasets
 from core.data.images import thumbnail
 from core.data.picture_info import hashes_of, infos_of, memo_file, picture_info
 from core.data.quality import inspect
+from core.data.split import Draw
 from core.errors import BadImage, BadSettings
 from core.intake.archive import Member
 from core.intake.importer import create_dataset
@@ -165,7 +166,7 @@ def test_a_limit_is_remembered_with_what_it_refused(tmp_path: Path, monkeypatch:
 
 
 def misspelt_check(folder: Path, memo: Path) -> None:
-    result_of(inspect(folder, memo, 0.25, 0))
+    result_of(inspect(folder, memo, Draw(0.25, 0)))
 
 
 def misspelt_import(folder: Path, _memo: Path) -> None:

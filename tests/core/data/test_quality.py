@@ -12,11 +12,12 @@ from core.data import quality
 from core.data.images import decode
 from core.data.picture_info import PictureInfo, infos_of, picture_info
 from core.data.quality import Inspection, inspect
+from core.data.split import Draw
 from tests.conftest import SAMPLE_DATA, MakeFolder, result_of
 
 
 def inspected(folder: Path, memo: Path) -> Inspection:
-    return result_of(inspect(folder, memo, 0.25, 0))
+    return result_of(inspect(folder, memo, Draw(0.25, 0)))
 
 
 def texts(inspection: Inspection) -> list[str]:
@@ -119,6 +120,16 @@ def test_the_same_picture_in_training_and_validation(tmp_path: Path, make_folder
     assert {path.parent.parent.name for path in seen.issues[0].leave_out} == {"train"}
     leave_out(seen)
     assert not any("In training and" in text for text in texts(inspected(folder, tmp_path / "memo.json")))
+
+
+def test_the_same_picture_in_the_test_and_outside_it(tmp_path: Path, make_folder: MakeFolder) -> None:
+    folder = make_folder("all/train", a=12, b=12).parent
+    make_folder("all/test", a=3, b=3)
+    seen = inspected(folder, tmp_path / "memo.json")
+    assert texts(seen)[0] == (
+        "In the test and outside it: 4 pictures. The test's accuracy would look better than it is."
+    )
+    assert {path.parent.parent.name for path in seen.issues[0].leave_out} == {"train"}
 
 
 def test_a_picture_in_two_classes(folder: Path, tmp_path: Path) -> None:

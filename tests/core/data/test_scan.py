@@ -48,6 +48,39 @@ def test_train_and_val_are_used_as_they_are(tmp_path: Path) -> None:
     )
 
 
+def test_a_test_beside_training_and_validation(tmp_path: Path) -> None:
+    names = ("train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/3.jpg", "Tests/b/4.jpg", "Tests/c/5.jpg")
+    folder = read_image_folder(fill(tmp_path, *names))
+    assert folder.test is not None
+    assert [(e.path.name, e.label) for e in folder.test] == [("4.jpg", 1)]
+    assert (folder.classes, folder.counts()) == (("a", "b"), (2, 3))
+    assert tuple(map(str, folder.notices)) == (
+        "test/c was left out: train/ has no pictures of that class.",
+        "a has no pictures in test/, so nothing tests it.",
+    )
+
+
+@pytest.mark.parametrize("name", ["test", "Testing", "TESTS"])
+def test_a_test_beside_training_alone_leaves_validation_to_be_drawn(tmp_path: Path, name: str) -> None:
+    folder = read_image_folder(fill(tmp_path, "Training/a/1.jpg", "Training/b/2.jpg", f"{name}/a/3.jpg"))
+    assert (folder.val, len(folder.train)) == (None, 2)
+    assert folder.test is not None
+    assert [(e.path.name, e.label) for e in folder.test] == [("3.jpg", 0)]
+
+
+def test_pictures_of_a_test_without_classes_are_left_out_and_said(tmp_path: Path) -> None:
+    folder = read_image_folder(fill(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "test/4.jpg", "test/x"))
+    assert (folder.classes, folder.val, folder.test) == (("a", "b"), None, None)
+    assert tuple(map(str, folder.notices)) == ("2 pictures in test/ were left out: they are in no class.",)
+
+
+def test_two_folders_of_one_part_are_put_together(tmp_path: Path) -> None:
+    names = ("train/a/1.jpg", "train/b/2.jpg", "test/a/3.jpg", "testing/b/4.jpg")
+    folder = read_image_folder(fill(tmp_path, *names))
+    assert folder.test is not None
+    assert [(e.path.name, e.label) for e in folder.test] == [("3.jpg", 0), ("4.jpg", 1)]
+
+
 def test_an_empty_class_is_left_out_and_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     folder = read_image_folder(fill(tmp_path, "a/1.jpg", "b/2.jpg"))

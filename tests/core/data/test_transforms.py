@@ -1,7 +1,10 @@
 """What the network sees is what torchvision's own transforms would show it."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision import models
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -10,7 +13,17 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.data.batches import read_pixels
 from core.data.images import decode
-from core.data.transforms import Normalise, framing, mirrored, varied
+from core.data.transforms import (
+    CROP_RATIO,
+    CROP_SCALE,
+    Normalise,
+    Variants,
+    framing,
+    mirrored,
+    plain_square,
+    varied,
+    whole_picture,
+)
 from tests.conftest import SAMPLE_DATA
 
 PHOTO = SAMPLE_DATA / "stamps" / "birds" / "owl.jpg"
@@ -70,3 +83,40 @@ def test_a_random_crop_lies_within_any_picture(size: tuple[int, int]) -> None:
         seen = varied(preprocessing, str(number))(red)
         assert seen.shape == (3, 32, 32)
         assert seen[1].float().std() < 1e-3
+
+
+def test_a_small_picture_is_framed_from_all_its_pixels() -> None:
+    """None of the samples has twice the pixels that 224 needs."""
+    preprocessing = catalogue.get("mobilenet_v2").preprocessing
+    assert torch.equal(plain_square(preprocessing, PHOTO), framing(preprocessing)(read_pixels(PHOTO)))
+    assert torch.equal(whole_picture(preprocessing, PHOTO), read_pixels(PHOTO))
+
+
+@pytest.mark.parametrize("size", [(2400, 1600), (1600, 2400), (4000, 700)])
+def test_a_large_photo_is_nearly_the_same_at_a_fraction(tmp_path: Path, size: tuple[int, int]) -> None:
+    decode(PHOTO).resize(size).save(tmp_path / "large.jpg", quality=90)
+    preprocessing = catalogue.get("mobilenet_v2").preprocessing
+    exact = framing(preprocessing)(read_pixels(tmp_path / "large.jpg"))
+    seen = plain_square(preprocessing, tmp_path / "large.jpg")
+    assert not torch.equal(seen, exact)
+    assert (seen.float() - exact.float()).abs().mean() < 1.0
+
+
+@pytest.mark.parametrize("size", [(2400, 1600), (1600, 2400), (880, 900), (4000, 1000)])
+def test_the_smallest_random_crop_is_never_enlarged(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(tmp_path / "large.jpg")
+    preprocessing = catalogue.get("mobilenet_v2").preprocessing
+    height, width = whole_picture(preprocessing, tmp_path / "large.jpg").shape[-2:]
+    smallest = (CROP_SCALE[0] * width * height * CROP_RATIO[0]) ** 0.5
+    assert smallest >= preprocessing.crop
+    assert width < size[0]
+
+
+def test_kept_variants_of_a_picture() -> None:
+    plain = plain_square(AT_64, PHOTO)
+    flips = Variants(AT_64, "flip").of(PHOTO, "hash", range(2))
+    assert torch.equal(flips, torch.stack([plain, plain.flip(-1)]))
+    standard = Variants(AT_64, "standard")
+    assert torch.equal(standard.of(PHOTO, "hash", range(1)), plain[None])
+    expected = [varied(AT_64, f"hash/{number}")(whole_picture(AT_64, PHOTO)) for number in range(3)]
+    assert torch.equal(standard.of(PHOTO, "hash", range(1, 4)), torch.stack(expected))

@@ -251,15 +251,16 @@ def split_zip(folder: Path, *tops: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("tops", "parts", "left_out"),
+    ("tops", "parts"),
     [
-        (("train", "val"), {"train": 4, "val": 4}, 0),
-        (("Training", "Validation"), {"train": 4, "val": 4}, 0),
-        (("train", "test"), {"train": 4, "val": 4}, 0),
-        (("train", "val", "test"), {"train": 4, "val": 4}, 4),
+        (("train", "val"), {"train": 4, "val": 4}),
+        (("Training", "Validation"), {"train": 4, "val": 4}),
+        (("train", "test"), {"train": 4, "test": 4}),
+        (("Training", "Testing"), {"train": 4, "test": 4}),
+        (("train", "val", "tests"), {"train": 4, "val": 4, "test": 4}),
     ],
 )
-def test_folders_of_a_split(tmp_path: Path, tops: tuple[str, ...], parts: dict[str, int], left_out: int) -> None:
+def test_folders_of_a_split(tmp_path: Path, tops: tuple[str, ...], parts: dict[str, int]) -> None:
     made = result_of(
         create_dataset(
             tmp_path / "shelf", "mine", "", importer.archive_members(split_zip(tmp_path, *tops)), secrets.token_hex(8)
@@ -267,10 +268,23 @@ def test_folders_of_a_split(tmp_path: Path, tops: tuple[str, ...], parts: dict[s
     )
     kept = [taken.split for taken in datasets.read_index(made.folder)]
     assert {part: kept.count(part) for part in set(kept)} == parts
-    assert len(made.skipped) == left_out
+    assert made.skipped == ()
     folder = read_image_folder(made.folder)
-    assert folder.val is not None
-    assert (len(folder.train), len(folder.val)) == (4, 4)
+    own = {"train": folder.train, "val": folder.val, "test": folder.test}
+    assert {part: len(pictures) for part, pictures in own.items() if pictures is not None} == parts
+
+
+def test_a_flat_test_beside_classes_is_left_out(tmp_path: Path) -> None:
+    content = next(iter(GOOD.values()))
+    inside = {f"train/{name}": one for name, one in GOOD.items()} | {"test/1.png": content, "test/2.png": content}
+    members = importer.archive_members(zipped(tmp_path / "data.zip", inside))
+    made = result_of(create_dataset(tmp_path / "shelf", "mine", "", members, secrets.token_hex(8)))
+    assert {taken.split for taken in datasets.read_index(made.folder)} == {"train"}
+    assert [one.name for one in made.skipped] == ["test/1.png", "test/2.png"]
+    assert {str(one.reason) for one in made.skipped} == {
+        "it is in no class; put the pictures into one folder per class, such as cats/ and dogs/"
+    }
+    assert read_image_folder(made.folder).val is None
 
 
 def exif() -> Image.Exif:

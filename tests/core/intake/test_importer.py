@@ -216,6 +216,14 @@ def test_a_split_of_its_own_can_be_drawn_anew(shelf: Path) -> None:
     assert folder.counts() == (4, 4)
 
 
+def test_a_test_of_its_own_stays_one_when_validation_is_drawn_anew(shelf: Path) -> None:
+    names = [f"{part}/{label}/{n}.png" for part in ("train", "val", "test") for label in "ab" for n in range(2)]
+    data = result_of(create_dataset(shelf, "mine", "", incoming(*names), secrets.token_hex(8)))
+    datasets.set_draw_split(data.folder, True)
+    folder = read_image_folder(data.folder)
+    assert (folder.val, len(folder.train), len(folder.test or ())) == (None, 8, 4)
+
+
 def test_what_runs_refer_to_is_kept_as_a_record(data: datasets.DataSet, shelf: Path) -> None:
     datasets.delete_dataset(data, keep_record=True)
     assert datasets.list_datasets(shelf) == []

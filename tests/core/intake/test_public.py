@@ -26,14 +26,18 @@ from PIL import Image
 from torchvision import datasets
 
 from core.data.images import decode
+from core.data.scan import read_image_folder
+from core.data.split import Draw, split
 from core.errors import BadData
 from core.events import Progress
 from core.intake import public_fetch
 from core.intake.archive import Incoming, Member, Unreadable
+from core.intake.importer import create_dataset
 from core.intake.public import PUBLIC_SETS, PublicFile
 from core.intake.public_fetch import public_members
+from tests.conftest import result_of
 
-PER_CLASS = {"train": 4, "val": 2}
+PER_CLASS = {"train": 4, "test": 2}
 """Pictures of each class in every tiny set; where there is an official validation split, half of `train` is in it."""
 
 
@@ -325,20 +329,31 @@ def test_a_set_is_downloaded_once_and_gives_its_pictures(
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_official_test_is_the_test(publish: Callable[[str], str], cache: Path, tmp_path: Path) -> None:
+    """Validation is drawn from the pictures to train on."""
+    publish("FashionMNIST")
+    arriving = (one for one in public_members("FashionMNIST", cache, None) if not isinstance(one, Progress))
+    made = result_of(create_dataset(tmp_path / "library", "Clothes", "", arriving, "a" * 12))
+    folder = read_image_folder(made.folder)
+    drawn = split(folder, Draw(val_fraction=0.25, seed=0))
+    assert folder.val is None
+    assert [len(part) for part in (drawn.train, drawn.val, drawn.test)] == [30, 10, 20]
+
+
 def test_pictures_are_what_was_published(publish: Callable[[str], str], cache: Path) -> None:
     publish("FashionMNIST")
     found = {member.name: member.read() for member in members(list(public_members("FashionMNIST", cache, None)))}
     whole = pixels(2, 20, 28, 28)
     for number in (0, 19):
         label = "T-shirt or top" if number == 0 else "Ankle boot"
-        with Image.open(BytesIO(found[f"val/{label}/{number:05}.png"])) as image:
+        with Image.open(BytesIO(found[f"test/{label}/{number:05}.png"])) as image:
             assert np.array_equal(np.asarray(image), whole[number])
 
 
 def test_colours_keep_their_order(publish: Callable[[str], str], cache: Path) -> None:
     publish("CIFAR10")
     found = {member.name: member.read() for member in members(list(public_members("CIFAR10", cache, None)))}
-    with Image.open(BytesIO(found["val/truck/00019.png"])) as image:
+    with Image.open(BytesIO(found["test/truck/00019.png"])) as image:
         planes = pixels(6, 20, 3072)[19].reshape(3, 32, 32)
         assert np.array_equal(np.asarray(image), planes.transpose(1, 2, 0))
 

@@ -17,6 +17,7 @@ from core.jobs.kinds import (
     CAMERA,
     INSPECT,
     PREVIEW,
+    RATES,
     UPLOAD,
     ArchiveArguments,
     InspectArguments,
@@ -29,7 +30,7 @@ from core.jobs.store import Store
 from tests.conftest import small_recipe
 from tests.core.intake.bad_archives import zipped
 
-KINDS = ("archive", "upload", "camera", "inspect", "preview")
+KINDS = ("archive", "upload", "camera", "inspect", "preview", "rates")
 
 
 @contextmanager
@@ -90,6 +91,8 @@ def ask(store: Store, kind: str, scratch: Path, files: dict[str, bytes], seed: i
     if kind == "inspect":
         return request(store, INSPECT, InspectArguments(data=folder, val_fraction=0.25, seed=seed))
     recipe = small_recipe(folder, seed=seed)
+    if kind == "rates":
+        return request(store, RATES, recipe)
     return request(store, PREVIEW, PreviewArguments(settings=recipe.model_dump(mode="json")))
 
 

@@ -18,7 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import load_file
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from core.training.checkpoint import OLD_SETTINGS
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(__file__).with_name("old_home")
@@ -135,8 +139,12 @@ def start_old_worker(thaw_home: Path, scratch: Path, **environment: str) -> subp
 
 
 def queue_with_old_code(thaw_home: Path, scratch: Path, recipe_settings: Mapping[str, Any]) -> int:
-    """Queue a run as the old page does; returns its number. Paths in `sample_data/` may be relative."""
-    return int(_in_old_code(thaw_home, scratch, _QUEUE, json.dumps(recipe_settings)))
+    """Queue a run as the old page does; returns its number. Paths in `sample_data/` may be relative.
+
+    The old code knows recipes of version 1 only.
+    """
+    known = {name: value for name, value in recipe_settings.items() if name in OLD_SETTINGS} | {"version": 1}
+    return int(_in_old_code(thaw_home, scratch, _QUEUE, json.dumps(known)))
 
 
 def resume_with_old_code(thaw_home: Path, scratch: Path, run: int) -> None:
@@ -150,6 +158,13 @@ def finish_with_old_code(thaw_home: Path, scratch: Path, run: int) -> str:
     status = start_old_worker(thaw_home, scratch, THAW_WORKER_IDLE="0").wait()
     assert status == 0, (scratch / "old_worker.log").read_text(encoding="utf-8")
     return digest_of_weights(thaw_home / "runs" / str(run) / "model.safetensors")
+
+
+def same_answers(file: Path, other: Path) -> bool:
+    """Whether two kept SqueezeNets answer alike: all but the first layer, which `_as_before` tells apart, is close."""
+    ours, theirs = load_file(file), load_file(other)
+    names = ours.keys() - {"features.0.weight", "features.0.bias"}
+    return ours.keys() == theirs.keys() and all(np.allclose(ours[n], theirs[n], rtol=1e-3, atol=1e-4) for n in names)
 
 
 def digest_of_weights(file: Path) -> str:
@@ -188,14 +203,24 @@ def _in_old_code(thaw_home: Path, scratch: Path, program: str, *arguments: str) 
 
 
 def _old_code(scratch: Path) -> Path:
-    """The folder with the old `core` in it, and with this repository's samples and bundled weights."""
+    """The folder with the old `core` in it, with this repository's samples, and with the bundled weights of then."""
     code = scratch / "old_code"
     if not code.is_dir():
         unpack(CORE_ARCHIVE, code)
         (code / "sample_data").symlink_to(ROOT / "sample_data", target_is_directory=True)
         (code / WEIGHTS).parent.mkdir(exist_ok=True)
-        (code / WEIGHTS).symlink_to(ROOT / WEIGHTS)
+        save_file(_as_before(load_file(ROOT / WEIGHTS)), code / WEIGHTS)
     return code
+
+
+def _as_before(state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The bundled weights that the old code had: what is now in their pre-processing was in the first layer."""
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    weight, bias = state["features.0.weight"].astype(float), state["features.0.bias"]
+    shift = np.einsum("ocij,c->o", weight, 255 * mean - np.array([123.68, 116.779, 103.939]))
+    scaled = weight * (255 * std).reshape(1, 3, 1, 1)
+    first = {"features.0.weight": scaled, "features.0.bias": bias + shift}
+    return state | {name: value.astype(np.float32) for name, value in first.items()}
 
 
 def _environment(code: Path, thaw_home: Path) -> dict[str, str]:

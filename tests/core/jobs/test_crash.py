@@ -68,7 +68,7 @@ def test_a_run_whose_worker_is_killed_ends_as_if_nothing_had_been(
         assert losses(store, run.id) == losses(store, whole.id), kills
         assert epochs(store, run.id) == epochs(store, whole.id), kills
         assert weights(run.id) == weights(whole.id), kills
-        assert (run.best_epoch, run.best_accuracy) == (whole.best_epoch, whole.best_accuracy)
+        assert (run.kept_epoch, run.val) == (whole.kept_epoch, whole.val)
 
 
 def test_a_run_that_loses_every_worker_fails_and_the_next_one_has_its_turn(

@@ -14,6 +14,7 @@ from core import home
 from core.data import datasets
 from core.data.scan import scan
 from core.errors import BadData, BadRecipe, JobFailed
+from core.events import Progress
 from core.intake.archive import Member, store_upload
 from core.intake.importer import create_dataset
 from core.jobs import results
@@ -26,6 +27,7 @@ from core.jobs.kinds import (
     KINDS,
     PREVIEW,
     PUBLIC,
+    RATES,
     ArchiveArguments,
     InspectArguments,
     Kind,
@@ -39,6 +41,7 @@ from core.jobs.kinds import (
 from core.jobs.process import process_id
 from core.jobs.results import tidy
 from core.jobs.store import Store, open_store
+from core.messages import Message
 from tests.conftest import MakeFolder, result_of, small_recipe
 from tests.core.intake.bad_archives import GOOD, zipped
 
@@ -51,6 +54,7 @@ RESULTS = {
     "public": {"data"},
     "inspect": {"issues", "infos", "fault"},
     "preview": {"images", "labels"},
+    "rates": {"rates", "losses", "suggested", "sentence"},
 }
 """What each kind returns."""
 
@@ -78,6 +82,8 @@ def ask(tmp_path: Path, make_folder: MakeFolder) -> Ask:
                 return InspectArguments(data=make_folder(a=4, b=4), val_fraction=0.25, seed=3)
             case "preview":
                 return PreviewArguments(settings=small_recipe(make_folder(a=4, b=4)).model_dump(mode="json"))
+            case "rates":
+                return small_recipe(make_folder(a=4, b=4))
         raise AssertionError(f"give an example of {kind}")
 
     return made
@@ -153,7 +159,7 @@ def test_a_preview_of_no_folder_is_a_sentence(store: Store, tmp_path: Path) -> N
 def test_shared_kinds_say_what_they_read_and_what_they_are_about(name: str, ask: Ask, store: Store) -> None:
     kind, given = KINDS[name], ask(name)
     shared = kind.inputs is not None
-    assert shared == (name in ("inspect", "preview"))
+    assert shared == (name in ("inspect", "preview", "rates"))
     assert (shared_key(kind, given) is not None) == shared
     assert (kind.about(given, None) is not None) == shared
     if kind.lane == "light":
@@ -161,14 +167,14 @@ def test_shared_kinds_say_what_they_read_and_what_they_are_about(name: str, ask:
         assert (first.id == second.id, first.home) == (shared, home.installation_id())
 
 
-@pytest.mark.parametrize("kind", [INSPECT, PREVIEW])
+@pytest.mark.parametrize("kind", [INSPECT, PREVIEW, RATES])
 def test_what_a_request_depends_on_is_in_its_key(kind: Kind[Any], ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     given = ask(kind.name)
     key = shared_key(kind, given)
     assert shared_key(kind, given) == key
     assert shared_key(dataclasses.replace(kind, version=kind.version + 1), given) != key
     assert shared_key(dataclasses.replace(kind, name="other"), given) != key
-    more = {"seed": 4} if kind is INSPECT else {"settings": {**given.settings, "seed": 4}}  # type: ignore[attr-defined]
+    more = {"settings": {**given.settings, "seed": 4}} if kind is PREVIEW else {"seed": 4}  # type: ignore[attr-defined]
     assert shared_key(kind, given.model_copy(update=more)) != key
     monkeypatch.setenv("THAW_HOME", str(home.thaw_home() / "another"))
     assert shared_key(kind, given) != key
@@ -212,6 +218,39 @@ def test_the_digest_of_pictures_changes_with_all_that_is_seen_of_them(data: Path
     datasets.relabel(data, [pictures[1].file], pictures[1].label)
     datasets.bring_back(data, [pictures[0].file])
     assert shared_key(INSPECT, given) not in seen
+
+
+def test_a_search_depends_on_weights_of_ones_own(make_folder: MakeFolder, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.safetensors"
+    recipe = small_recipe(make_folder(a=4, b=4), weights=str(weights))
+    seen = [shared_key(RATES, recipe)]
+    for content in (b"one", b"other"):
+        weights.write_bytes(content)
+        seen.append(shared_key(RATES, recipe))
+    assert len(set(seen)) == 3
+
+
+def test_a_search_that_cannot_be_is_a_sentence(store: Store, make_folder: MakeFolder) -> None:
+    recipe = small_recipe(make_folder(a=4, b=4), optimizer={"name": "lbfgs"})
+    job = request(store, RATES, recipe, process_id())
+    with pytest.raises(JobFailed, match=r'optimizer.name = .lbfgs.: must be "adam", "sgd" or "adamw"'):
+        list(drive(store, job))
+
+
+def test_a_search_that_is_stopped_leaves_features_only(
+    store: Store, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.jobs.drive.FLUSH_EVERY", 0.0)  # It looks for wishes after every step.
+    job = request(store, RATES, small_recipe(make_folder(a=4, b=4)), process_id())
+    work = drive(store, job)
+    for event in work:
+        if isinstance(event, Progress) and event.stage == Message("Trying learning rates"):
+            store.jobs.request_stop(job.id)
+    ended = store.jobs.get(job.id)
+    assert ended is not None
+    assert (ended.status, ended.result) == ("stopped", None)
+    assert not list(home.results_folder().rglob("*"))
+    assert not list(home.thaw_home().rglob("model.safetensors"))
 
 
 def test_edits_that_are_taken_back_lead_to_the_old_result(data: Path) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import sqlite3
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
@@ -14,21 +16,26 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from core import events, home
 from core.data import datasets
 from core.data.scan import scan
+from core.errors import StoreBusy
+from core.figures import Score
 from core.jobs import worker
 from core.jobs.migrations import migrate
+from core.jobs.process import process_id
 from core.jobs.store import Store, open_store, store_at
 from core.jobs.store.tables import tables
 from core.messages import Message
-from core.recipe import parse, to_settings
-from tests.core.jobs.old_homes import Expected, digest_of_weights, finish_with_old_code, unpack_old_home
+from core.recipe_settings import parse, to_settings
+from tests.core.jobs.old_homes import Expected, finish_with_old_code, same_answers, unpack_old_home
 
 ROOT = Path(__file__).parents[3]
+COPY = f"thaw.sqlite.before-{migrate.HEAD}"
 BASELINE = import_module("core.jobs.migrations.versions.baseline")
 
 
@@ -60,14 +67,21 @@ def test_all_that_was_in_an_old_home_is_there(old_home: Expected, store: Store, 
     for number, expected in old_home.runs.items():
         run = store.runs.get(number)
         assert (run.status, run.job.kind, run.job.lane) == (expected.status, "train", "training")
-        assert to_settings(run.recipe) == expected.recipe
+        assert run.recipe == parse(expected.recipe)
+        assert run.recipe.batchnorm == "lagging", "what version 1 meant"
         assert (run.name, run.note, run.tags, run.starred) == (
             expected.name,
             expected.note,
             expected.tags,
             expected.starred,
         )
-        assert (run.best_epoch, run.best_accuracy) == (expected.best_epoch, expected.best_accuracy)
+        assert run.kept_epoch == expected.best_epoch
+        assert (run.val.share if run.val else None) == pytest.approx(expected.best_accuracy)
+        if run.val:
+            assert {e.val_images for _, e in store.runs.events(number) if isinstance(e, events.RunStarted)} == {
+                run.val.images
+            }
+        assert (run.balanced_accuracy, run.zeros, run.test, run.preset) == (None, None, None, None)
         assert run.job.seconds == expected.seconds
         assert tuple(events.name(event) for _, event in store.runs.events(number)) == expected.events
         steps = store.runs.steps(number)
@@ -115,20 +129,20 @@ def test_with_foreign_keys_on_the_events_would_have_gone(old_home: Expected, tha
 def test_a_copy_of_the_file_as_it_was_lies_beside_it(old_home: Expected, thaw_home: Path) -> None:
     before = ask(thaw_home, "SELECT * FROM runs")
     open_store().database.close()
-    assert ask(thaw_home, "SELECT * FROM runs", "thaw.sqlite.before-jobs") == before
-    assert rows(thaw_home, "thaw.sqlite.before-jobs") == old_home.rows
+    assert ask(thaw_home, "SELECT * FROM runs", COPY) == before
+    assert rows(thaw_home, COPY) == old_home.rows
 
 
 @pytest.mark.usefixtures("old_home")
 def test_opening_again_changes_nothing(thaw_home: Path) -> None:
     open_store().database.close()
-    copy = (thaw_home / "thaw.sqlite.before-jobs").stat()
+    copy = (thaw_home / COPY).stat()
     before = ask(thaw_home, "SELECT * FROM jobs")
     schema = ask(thaw_home, "SELECT * FROM sqlite_master")
     open_store().database.close()
     assert ask(thaw_home, "SELECT * FROM jobs") == before
     assert ask(thaw_home, "SELECT * FROM sqlite_master") == schema
-    again = (thaw_home / "thaw.sqlite.before-jobs").stat()
+    again = (thaw_home / COPY).stat()
     assert (again.st_ino, again.st_mtime_ns) == (copy.st_ino, copy.st_mtime_ns)
 
 
@@ -148,7 +162,7 @@ def test_many_processes_that_open_it_at_once_change_it_once(old_home: Expected, 
     go.touch()
     assert {process.communicate(timeout=60) for process in processes} == {("[2, 1]\n", "")}
     assert ask(thaw_home, "SELECT count(*) FROM jobs") == [(3,)]
-    assert rows(thaw_home) == rows(thaw_home, "thaw.sqlite.before-jobs") == old_home.rows
+    assert rows(thaw_home) == rows(thaw_home, COPY) == old_home.rows
 
 
 @pytest.mark.usefixtures("old_home")
@@ -244,6 +258,78 @@ def test_an_old_database_of_either_kind_is_brought_up_to_date(database_url: str)
     store.database.close()
 
 
+@pytest.fixture
+def before_counts(database_url: str) -> sa.Engine:
+    """A database from before runs had counts, at the step "jobs", without rows."""
+    steps = ScriptDirectory(str(Path(migrate.__file__).parent))
+    engine = sa.create_engine(database_url)
+    context = EnvironmentContext(Config(), steps, fn=lambda known, _: steps._upgrade_revs("jobs", known))
+    with engine.begin() as connection, context as alembic:
+        alembic.configure(connection=connection)
+        alembic.run_migrations()
+    return engine
+
+
+def add_run(engine: sa.Engine, best: tuple[int, float] | None, *said: tuple[str, dict[str, Any]], **job: Any) -> None:
+    """A run as that version wrote it, with its best epoch and accuracy, and what it said."""
+    there = sa.MetaData()
+    there.reflect(engine)
+    jobs, runs, told = (there.tables[name] for name in ("jobs", "runs", "events"))
+    values = {"id": uuid.uuid4().hex, "kind": "train", "lane": "training", "status": "finished"} | job
+    with engine.begin() as connection:
+        recipe = to_settings(parse({"data": "photos"}))
+        connection.execute(sa.insert(jobs).values(**values, arguments=recipe, created=sa.func.current_timestamp()))
+        epoch, accuracy = best or (None, None)
+        row = sa.insert(runs).values(job=values["id"], best_epoch=epoch, best_loss=0.5, best_accuracy=accuracy)
+        run = connection.execute(row.values(name="", note="", tags=[], starred=False).returning(runs.c.id)).scalar_one()
+        for name, about in said:
+            connection.execute(sa.insert(told).values(run=run, name=name, values=about))
+
+
+def test_accuracies_of_before_become_counts(before_counts: sa.Engine, database_url: str) -> None:
+    def started(images: int) -> tuple[str, dict[str, Any]]:
+        return "run_started", {"val_images": images}
+
+    def epoch(number: int) -> tuple[str, dict[str, Any]]:
+        return "epoch_ended", {"epoch": number}
+
+    single = 0.8717948794364929  # 34/39 as a single-precision number.
+    add_run(before_counts, (2, single), started(39), epoch(1), epoch(2), epoch(3))
+    add_run(before_counts, (1, 0.75), started(8), epoch(1), started(10), epoch(2))  # It went on with other pictures.
+    add_run(before_counts, (1, 0.75), epoch(1))
+    add_run(before_counts, (1, 0.7), started(8), epoch(1))  # No count of 8 is 70 %.
+    add_run(before_counts, (3, 0.5), started(8))
+    add_run(before_counts, None)
+    before_counts.dispose()
+    store = store_at(database_url)
+    known = {run.id: (run.kept_epoch, run.val) for run in store.runs.all()}
+    counts = [(2, Score(34, 39)), (1, Score(6, 8)), (1, None), (1, None), (3, Score(4, 8)), (None, None)]
+    assert known == dict(enumerate(counts, start=1))
+    assert {(run.balanced_accuracy, run.zeros, run.test, run.preset) for run in store.runs.all()} == {(None,) * 4}
+    store.database.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "lane", "said"),
+    [("train", "training", "Run 1 is being trained by an earlier"), ("inspect", "light", "is at work on pictures")],
+)
+def test_work_that_goes_on_is_waited_for(
+    before_counts: sa.Engine, database_url: str, kind: str, lane: str, said: str
+) -> None:
+    add_run(before_counts, None, status="running", worker=process_id(), heartbeat=time.time())
+    with before_counts.begin() as connection:
+        connection.execute(sa.text("UPDATE jobs SET kind = :kind, lane = :lane"), {"kind": kind, "lane": lane})
+        if kind != "train":
+            connection.execute(sa.text("DELETE FROM runs"))
+    with pytest.raises(StoreBusy, match=said):
+        store_at(database_url)
+    with before_counts.begin() as connection:
+        assert migrate.revision_of(connection) == "jobs"
+        connection.execute(sa.text("UPDATE jobs SET status = 'finished'"))
+    before_counts.dispose()
+    store_at(database_url).database.close()
+
+
 @pytest.mark.slow
 def test_the_paused_run_goes_on_as_it_would_have(
     old_home: Expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -251,14 +337,14 @@ def test_the_paused_run_goes_on_as_it_would_have(
     other = tmp_path / "other_home"
     unpack_old_home(other)
     paused = old_home.finished.run
-    by_old_code = finish_with_old_code(other, tmp_path, paused)
+    finish_with_old_code(other, tmp_path, paused)
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("THAW_WORKER_IDLE", "0")
     store = open_store()
     store.runs.resume(paused)
     worker.serve(store)
     run = store.runs.get(paused)
-    assert (run.status, run.best_epoch) == ("finished", old_home.finished.best_epoch)
+    assert (run.status, run.kept_epoch) == ("finished", old_home.finished.best_epoch)
     assert len(store.runs.steps(paused)) == old_home.finished.steps
-    assert digest_of_weights(home.weights_file(paused)) == by_old_code
+    assert same_answers(home.weights_file(paused), other / "runs" / str(paused) / "model.safetensors")
     store.database.close()

@@ -72,11 +72,11 @@ def test_a_step_that_loses_something_or_fails_changes_nothing(
         with pytest.raises(StoreUnavailable) as raised:
             open_store()
     assert said in str(raised.value)
-    assert dump(Path(f"{old_file}.before-jobs")) == dump(old_file)
+    assert dump(Path(f"{old_file}.before-{migrate.HEAD}")) == dump(old_file)
 
 
 def test_no_copy_no_change(old_file: Path) -> None:
-    Path(f"{old_file}.before-jobs").mkdir()
+    Path(f"{old_file}.before-{migrate.HEAD}").mkdir()
     with pytest.raises(StoreUnavailable, match="It is as it was"):
         open_store()
 

@@ -18,7 +18,7 @@ from core.errors import StoreBusy
 from core.jobs.migrations.migrate import HEAD
 from core.jobs.process import process_id_of
 from core.jobs.store import open_store
-from core.recipe import to_settings
+from core.recipe_settings import to_settings
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.old_homes import queue_with_old_code, start_old_worker, unpack_old_home
 

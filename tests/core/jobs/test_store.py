@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from core import events
 from core.errors import NotNow, StoreUnavailable, TakenOver, UnknownRun
 from core.events import ArtifactSaved, EpochEnded, Metrics, Notice, Progress, RunStarted, StepEnded
-from core.jobs.job import STEP_COLUMNS, Run
+from core.figures import Score
+from core.jobs.job import STEP_COLUMNS, FinalTest, Provenance, Run
 from core.jobs.store import Store, store_at
 from core.messages import Message
-from core.recipe import parse, to_settings
+from core.recipe_settings import parse, to_settings
 from tests.core.jobs.by_number import beat, claim, end
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +32,9 @@ def metrics(loss: float = 1.0, accuracy: float = 0.5) -> Metrics:
 
 def step(number: int) -> StepEnded:
     return StepEnded(number, 1, 0.1, metrics(loss=1 / number))
+
+
+STARTED = RunStarted(("a", "b"), 8, 6, 1, 1, 9, 2, "cpu", "fp32")
 
 
 @pytest.fixture
@@ -134,11 +139,50 @@ def test_progress_is_shown_until_something_else_happens(store: Store) -> None:
     assert store.runs.get(run).job.progress is None
 
 
-def test_the_best_epoch_is_the_one_of_lowest_validation_loss(store: Store) -> None:
+HALF_RIGHT = ((0, 0, 3), (1, 0, 2), (1, 1, 1))
+"""Four of six pictures; of one class three of three, of the other one of three."""
+
+
+def epoch_ended(epoch: int, loss: float = 1.0, kept: bool = True, zeros: float | None = None) -> EpochEnded:
+    validated = metrics(loss, 4 / 6)
+    return EpochEnded(epoch, metrics(), validated, 1.0, 1.0, HALF_RIGHT, {"head": 0.5}, zeros, kept)
+
+
+def test_the_kept_epoch_is_the_last_that_says_so(store: Store) -> None:
     run = store.runs.queue(RECIPE)
-    for epoch, (loss, accuracy) in enumerate([(1.0, 0.3), (0.5, 0.8), (0.7, 0.9), (0.5, 0.7)], start=1):
-        store.runs.append(run, [EpochEnded(epoch, metrics(), metrics(loss, accuracy), 1.0, 1.0)])
-    assert (store.runs.get(run).best_epoch, store.runs.get(run).best_accuracy) == (2, 0.8)
+    assert store.runs.kept(run) is None
+    store.runs.append(
+        run, [STARTED, epoch_ended(1, 9.0), epoch_ended(2, 5.0, zeros=0.75), epoch_ended(3, 0.1, kept=False)]
+    )
+    known = store.runs.get(run)
+    assert (known.kept_epoch, known.val, known.zeros) == (2, Score(4, 6), 0.75)
+    assert known.balanced_accuracy == pytest.approx((1 + 1 / 3) / 2)
+    assert store.runs.kept(run) == (STARTED.classes, epoch_ended(2, 5.0, zeros=0.75))
+
+
+def test_a_test_is_kept_with_how_often_there_was_one(store: Store) -> None:
+    run = store.runs.queue(RECIPE)
+    assert store.runs.get(run).test is None
+    first = events.KeptTested(2, metrics(), HALF_RIGHT)
+    store.runs.append(run, [STARTED, epoch_ended(2)])
+    for _ in range(2):  # The answer of the database may be lost after the writing.
+        store.runs.append(run, [first])
+    assert store.runs.get(run).test == FinalTest(Score(4, 6), (1 + 1 / 3) / 2, epoch=2, looks=1)
+    store.runs.append(
+        run, [replace(STARTED, epochs_done=2), epoch_ended(3), events.KeptTested(3, metrics(), ((0, 0, 5), (1, 0, 1)))]
+    )
+    assert store.runs.get(run).test == FinalTest(Score(5, 6), 0.5, epoch=3, looks=2)
+
+
+def test_the_preset_that_a_recipe_began_from_is_kept(store: Store) -> None:
+    preset = Provenance("fine_tuning", ("batch_size",))
+    assert store.runs.get(store.runs.queue(RECIPE)).preset is None
+    assert store.runs.get(store.runs.queue(RECIPE, preset)).preset == preset
+    run = store.runs.start(RECIPE, "me", preset)
+    assert run.preset == preset
+    end(store, run.id, "finished")
+    store.runs.resume(run.id, epochs=RECIPE.epochs + 1)
+    assert store.runs.get(run.id).preset == Provenance("fine_tuning", ("batch_size", "epochs"))
 
 
 def test_a_request_reaches_whoever_writes(store: Store) -> None:
@@ -263,16 +307,29 @@ def test_what_is_written_again_because_the_answer_was_lost_is_there_once(store: 
 
 def test_a_run_that_goes_on_forgets_what_came_after_its_checkpoint(store: Store) -> None:
     run = store.runs.queue(RECIPE)
-    started = RunStarted(("a", "b"), 8, 2, 1, 1, 9, 2, "cpu", "fp32")
-    epochs = [EpochEnded(n, metrics(), metrics(1 / n, n / 10), 1.0, 1.0) for n in (1, 2, 3)]
-    store.runs.append(run, [started, *(step(n) for n in range(1, 7)), *epochs])
-    assert store.runs.get(run).best_epoch == 3
-    store.runs.append(run, [replace(started, epochs_done=1, steps_done=3)])
+    epochs = [epoch_ended(1, zeros=0.5), epoch_ended(2, kept=False), epoch_ended(3)]
+    store.runs.append(run, [STARTED, *(step(n) for n in range(1, 7)), *epochs])
+    assert store.runs.get(run).kept_epoch == 3
+    store.runs.append(run, [replace(STARTED, epochs_done=1, steps_done=3)])
     assert store.runs.steps(run)[:, 0].tolist() == [1, 2, 3]
     assert [e.epoch for _, e in store.runs.events(run) if isinstance(e, EpochEnded)] == [1]
-    assert (store.runs.get(run).best_epoch, store.runs.get(run).best_accuracy) == (1, 0.1)
+    assert (store.runs.get(run).kept_epoch, store.runs.get(run).zeros) == (1, 0.5)
     store.runs.append(run, [step(4), epochs[1]])
-    assert store.runs.get(run).best_epoch == 2
+    assert store.runs.get(run).kept_epoch == 1
+    store.runs.append(run, [STARTED])
+    known = store.runs.get(run)
+    assert (known.kept_epoch, known.val, known.balanced_accuracy, known.zeros) == (None, None, None, None)
+
+
+def test_in_a_history_that_says_nothing_of_keeping_the_lowest_loss_counts(store: Store) -> None:
+    run = store.runs.queue(RECIPE)
+    losses = [(1.0, 1 / 6), (0.5, 5 / 6), (0.7, 1.0), (0.5, 4 / 6)]
+    told = [EpochEnded(n, metrics(), metrics(*one), 1.0, 1.0) for n, one in enumerate(losses, start=1)]
+    store.runs.append(run, [STARTED, *told])
+    store.runs.append(run, [replace(STARTED, epochs_done=4)])
+    assert (store.runs.get(run).kept_epoch, store.runs.get(run).val) == (2, Score(5, 6))
+    store.runs.append(run, [replace(STARTED, epochs_done=1)])
+    assert (store.runs.get(run).kept_epoch, store.runs.get(run).val) == (1, Score(1, 6))
 
 
 def test_labels_are_kept(store: Store) -> None:

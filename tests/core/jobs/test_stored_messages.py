@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from core.events import Notice, Progress
 from core.jobs.store import Store, store_at
 from core.messages import DEEPEST, Message
-from core.recipe import parse
+from core.recipe_settings import parse
 from tests.core.jobs.by_number import end
 
 RECIPE = parse({"data": "photos"})

@@ -39,6 +39,7 @@ def prepared(recipe: Any, features: Path) -> tuple[Setup, bool]:
         ({"augment": "none", "trainable": "all"}, False),
         ({"augment": "standard", "views": 8, "trainable": ["layer4", "conv1"]}, False),
         ({"augment": "standard", "views": 3, "trainable": ["bn1", "head"], "seed": 5}, True),
+        ({"split_seed": 3, "order_seed": 7, "test_fraction": 0.25}, True),
     ],
 )
 def test_the_pictures_shown_are_those_of_the_first_batch(

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import TrackerUnavailable
 from core.events import EpochEnded, Event, Metrics, RunFinished, StepEnded
-from core.recipe import flat_settings, parse
+from core.recipe_settings import flat_settings, parse
 from core.tracking.targets import tracking
 
 RECIPE = parse({"data": "photos", "trainable": ["stage7", "head"], "optimizer": {"name": "sgd"}})

@@ -23,6 +23,7 @@ from core.events import (
     StepEnded,
     StopRequested,
 )
+from core.figures import score
 from core.training import checkpoint
 from core.training.loop import train, training_batches
 from core.training.setup import prepare
@@ -43,7 +44,7 @@ def weights_file(tmp_path: Path) -> Path:
 def test_the_order_of_events(make_folder: MakeFolder, weights_file: Path) -> None:
     data = make_folder(a=8, b=8)
     events = list(train(small_recipe(data, trainable=["layer4", "head"]), weights_file))
-    names = [type(event) for event in events if not isinstance(event, Progress)]
+    names = [type(event) for event in events if not isinstance(event, Progress | Notice)]
     assert names[0] is RunStarted
     assert names[1:5] == [StepEnded, StepEnded, StepEnded, EpochEnded]
     assert names[-2:] == [ArtifactSaved, RunFinished]
@@ -130,7 +131,7 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(make_folder: M
     losses = [epoch.val.loss for epoch in only(EpochEnded, events) if epoch.val]
     best = losses.index(min(losses)) + 1
     (finished,) = only(RunFinished, events)
-    assert finished.best_epoch == best == checkpoint.load_model(weights_file).epoch
+    assert finished.kept_epoch == best == checkpoint.load_model(weights_file).epoch
     assert only(ArtifactSaved, events)[-1].epoch == best
 
 
@@ -150,7 +151,7 @@ def test_stop_after_an_epoch_keeps_the_best_one(make_folder: MakeFolder, weights
     saved, stopped = [job.throw(StopRequested()), *job]
     assert isinstance(saved, ArtifactSaved)
     assert isinstance(stopped, RunStopped)
-    assert (stopped.best_epoch, stopped.val_accuracy) == (1, event.val.accuracy if event.val else None)
+    assert (stopped.kept_epoch, stopped.val) == (1, score(event.confusion))
     assert checkpoint.load_model(weights_file).epoch == 1
 
 
@@ -219,8 +220,8 @@ def test_without_validation_images_training_decides(make_folder: MakeFolder, wei
     events = list(train(small_recipe(make_folder(a=1, b=1), epochs=2), weights_file))
     assert all(epoch.val is None for epoch in only(EpochEnded, events))
     (finished,) = only(RunFinished, events)
-    assert finished.val_accuracy is None
-    assert finished.best_epoch in (1, 2)
+    assert finished.val is None
+    assert finished.kept_epoch in (1, 2)
 
 
 def test_a_damaged_picture_is_named(make_folder: MakeFolder, weights_file: Path) -> None:

@@ -1,15 +1,18 @@
-"""SGD, Adam and AdamW against steps computed from their formulas, on a weight of one number."""
+"""Optimizers against steps computed from their formulas, on a weight of one number."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from core.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd, optimizer_settings
+from core.optimizers import OPTIMIZER, OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
 from core.recipe import Penalties
-from core.training.objective import terms
-from core.training.optimizer import TORCH, build_optimizer
+from core.recipe_settings import parse
+from core.schedules import Moment
+from core.training.objective import Objective, terms
+from core.training.optimizer import ROWS, build_optimizer, set_rates, shrink
 from tests.core.test_optimizers import other_value
 
 GRADIENTS = (0.5, -0.2, 0.1)
@@ -19,7 +22,7 @@ START = 1.0
 def walk(settings: Optimizer) -> float:
     """Where the weight is after a step with each of GRADIENTS."""
     weight = nn.Parameter(torch.tensor(START, dtype=torch.float64))
-    optimizer = build_optimizer(settings, [weight])
+    optimizer = build_optimizer(settings, {"head": [weight]}, {"head": 1.0})
     for gradient in GRADIENTS:
         weight.grad = torch.tensor(gradient, dtype=torch.float64)
         optimizer.step()
@@ -56,32 +59,91 @@ def test_adamw_takes_its_decay_off_the_weight_and_not_through_the_gradient() -> 
     assert walk(AdamW(**settings, weight_decay=0)) == pytest.approx(walk(Adam(**settings)), rel=1e-12)
 
 
-@pytest.mark.parametrize(("penalties", "gradient"), [(Penalties(l1=0.3), -0.3), (Penalties(l2=0.3), 2 * 0.3 * -2.0)])
-def test_a_penalty_moves_a_weight_by_its_derivative(penalties: Penalties, gradient: float) -> None:
-    """d/dw l1·|w| = l1·sign(w) and d/dw l2·w² = 2·l2·w; the logits do not depend on w here."""
+def test_l2_moves_a_weight_by_its_derivative() -> None:
+    """d/dw l2·w² = 2·l2·w; the logits do not depend on w here."""
     weight = nn.Parameter(torch.tensor([[-2.0]]))
-    optimizer = build_optimizer(Sgd(lr=0.1, momentum=0.0), [weight])
-    logits, labels = torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)
-    terms(logits, labels, [weight], penalties).loss.backward()  # type: ignore[no-untyped-call]
+    optimizer = build_optimizer(Sgd(lr=0.1, momentum=0.0), {"head": [weight]}, {"head": 1.0})
+    made = terms(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), Objective([weight], Penalties(l2=0.3)))
+    made.smooth.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    assert weight.item() == pytest.approx(-2.0 - 0.1 * gradient)
+    assert weight.item() == pytest.approx(-2.0 + 0.1 * 2 * 0.3 * 2.0)
 
 
-TORCHS_OWN = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
+def shrunk(optimizer: dict[str, object], l1: float, start: list[float], gradient: list[float]) -> list[float]:
+    """Where weights are after one step and the proximal step."""
+    recipe = parse({"data": "photos", "optimizer": optimizer, "penalties": {"l1": l1}})
+    weight = nn.Parameter(torch.tensor(start))
+    built = build_optimizer(recipe.optimizer, {"head": [weight]}, {"head": 1.0})
+    weight.grad = torch.tensor(gradient)
+    built.step()
+    shrink(built, recipe, [weight])
+    return weight.tolist()
+
+
+def test_the_proximal_step_of_sgd_by_hand() -> None:
+    """t = lr·l1 / (1 − momentum) = 0.1·0.2 / 0.5 = 0.04. Weights after the step: 0.9, −0.03, 0.05."""
+    after = shrunk({"name": "sgd", "lr": 0.1, "momentum": 0.5}, 0.2, [1.0, -0.03, 0.05], [1.0, 0.0, 0.0])
+    assert after == pytest.approx([0.86, 0.0, 0.01], abs=1e-7)
+    assert after[1] == 0.0
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_the_proximal_step_of_adam_by_hand(name: str) -> None:
+    """After one step √v̂ = |g|, so t = lr·l1 / (|g| + ε) and the step itself is lr·sign(g).
+
+    With lr 0.1, l1 0.2 and g of 2, 0.5 and 0.5: t = 0.01, 0.04, 0.04. Weights after the step: 0.9, −0.1, 0.03.
+    """
+    own = {"weight_decay": 0} if name == "adamw" else {}
+    after = shrunk({"name": name, "lr": 0.1, **own}, 0.2, [1.0, 0.0, 0.13], [2.0, 0.5, 0.5])
+    assert after == pytest.approx([0.89, -0.06, 0.0], abs=1e-6)
+    assert after[2] == 0.0
+
+
+def test_the_proximal_step_spares_what_is_not_penalised() -> None:
+    recipe = parse({"data": "photos", "optimizer": {"name": "sgd"}, "penalties": {"l1": 9.0}})
+    weight, bias = (nn.Parameter(torch.tensor([0.001])) for _ in range(2))
+    built = build_optimizer(recipe.optimizer, {"head": [weight, bias]}, {"head": 1.0})
+    weight.grad, bias.grad = torch.zeros(1), torch.zeros(1)
+    built.step()
+    shrink(built, recipe, [weight])
+    assert (weight.item(), bias.item()) == (0.0, pytest.approx(0.001))
+
+
+def test_each_group_has_its_own_rate_and_the_schedule_scales_them_all() -> None:
+    settings = {"data": "photos", "optimizer": {"lr": 0.1}, "schedule": {"name": "cosine"}}
+    recipe = parse(settings | {"rates": {"head": 1.0, "late": 0.5, "early": 0.0}})
+    groups = {name: [nn.Parameter(torch.ones(1))] for name in ("head", "late", "early")}
+    built = build_optimizer(recipe.optimizer, groups, recipe.rates.model_dump())
+    assert set_rates(built, recipe, Moment(step=5, steps_per_epoch=1, epochs=10)) == pytest.approx(0.05)
+    assert [group["lr"] for group in built.param_groups] == pytest.approx([0.05, 0.025, 0.0])
+
+
+TORCHS_OWN = {
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+    "adamw": torch.optim.AdamW,
+    "lbfgs": partial(torch.optim.LBFGS, line_search_fn="strong_wolfe"),
+}
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimizer_steps_as_torchs_own(name: str) -> None:
-    values = {one.path.split(".")[-1]: other_value(one) for one in optimizer_settings(name).values()}
+    values = {one.path.split(".")[-1]: other_value(one) for one in OPTIMIZER.settings(name).values()}
     own, theirs = (nn.Parameter(torch.tensor([START, -2.0])) for _ in range(2))
-    built = build_optimizer(OPTIMIZERS[name].model_validate(values), [own])
+    built = build_optimizer(OPTIMIZERS[name].model_validate(values), {"head": [own]}, {"head": 1.0})
     reference = TORCHS_OWN[name]([theirs], **values)
-    for gradient in GRADIENTS:
+
+    def loss(optimizer: torch.optim.Optimizer, weight: nn.Parameter) -> torch.Tensor:
+        optimizer.zero_grad()
+        bowl = (weight - torch.tensor([0.3, 0.7])).square().sum()
+        bowl.backward()  # type: ignore[no-untyped-call]
+        return bowl
+
+    for _ in GRADIENTS:
         for weight, optimizer in ((own, built), (theirs, reference)):
-            weight.grad = torch.tensor([gradient, -gradient])
-            optimizer.step()
+            optimizer.step(partial(loss, optimizer, weight))  # type: ignore[arg-type]
     torch.testing.assert_close(own, theirs, rtol=1e-6, atol=1e-7)
 
 
 def test_every_optimizer_of_the_recipe_has_a_row() -> None:
-    assert TORCH.keys() == OPTIMIZERS.keys()
+    assert ROWS.keys() == OPTIMIZERS.keys()

@@ -68,3 +68,17 @@ def test_every_unknown_block_is_a_fault_of_its_own(data: str) -> None:
 def test_a_right_recipe_passes(data: str) -> None:
     settings = {"data": data, "backbone": "resnet18", "trainable": ["layer4.1", "layer3.0.conv2", "head"]}
     assert check(settings).trainable == ("layer4.1", "layer3.0.conv2", "head")
+
+
+def test_folds_need_pictures_that_are_not_split_yet(make_folder: MakeFolder) -> None:
+    root = make_folder("all/train", a=4, b=4).parent
+    make_folder("all/val", a=2, b=2)
+    assert faults_of({"data": str(root), "folds": 2}).keys() == {"folds"}
+    assert check({"data": str(root), "folds": 1, "test_fraction": 0.25}).folds == 1
+    assert faults_of({"data": str(root), "folds": "two"}).keys() == {"folds"}
+
+
+def test_every_fold_has_pictures_to_validate(make_folder: MakeFolder) -> None:
+    root = str(make_folder(a=6, b=3))
+    assert check({"data": root, "folds": 6}).folds == 6
+    assert "at most 6" in str(faults_of({"data": root, "folds": 7})["folds"].advice)

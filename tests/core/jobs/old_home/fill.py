@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from core import events
 from core.data import edits, found, stored
 from core.events import StepEnded
-from core.recipe import parse, to_settings
+from core.recipe_settings import parse, to_settings
 from core.runs import execute, home, jobs, task
 from core.runs.launch import identity
 from core.runs.run import STEP_COLUMNS

@@ -7,11 +7,10 @@ longer. What is measured are Thaw's own functions, over pictures as `pictures.ma
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -28,6 +27,7 @@ from core.training.device import choose_precision, find_device, keep_freed_memor
 from core.training.features import BATCH, FrozenPart, features_of
 from core.training.loop import train
 from tests.benchmarks import pictures
+from tests.conftest import result_of
 
 COUNT, TURNS = 192, 5
 """Pictures of the frozen pass, and how often everything is timed."""
@@ -35,7 +35,6 @@ LARGE = (4000, 3000)
 """Width and height in pixels of a photo of 12 megapixels."""
 WITHIN = 1.1
 """How many times the sum of its parts the frozen pass may take."""
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def frozen_pass(photos: Path, scratch: Path) -> list[Row]:
     def whole() -> None:
         with tempfile.TemporaryDirectory(dir=scratch) as empty:
             kept = Path(empty) / "features"
-            last(features_of(frozen, dict.fromkeys(paths, range(1)), variants, kept, Path(empty) / "memo.json"))
+            result_of(features_of(frozen, dict.fromkeys(paths, range(1)), variants, kept, Path(empty) / "memo.json"))
 
     net, reading, all_of_it = (seconds * 1000 / COUNT for seconds in least(network, read, whole))
     return [
@@ -142,13 +141,3 @@ def least(*works: Callable[[], object]) -> list[float]:
             work()
             own.append(time.perf_counter() - begin)
     return [min(own) for own in seconds]
-
-
-def last(generator: Generator[Any, None, Result]) -> Result:
-    """What a generator returns at its end."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            returned: Result = end.value
-            return returned

@@ -31,6 +31,7 @@ from core.training.loop import train
 from core.training.setup import prepare
 from core.training.validate import check
 from tests.benchmarks import machine
+from tests.conftest import result_of
 
 FIRST_SEED = 100
 """The presets were chosen on seeds below it; what is reported comes from others."""
@@ -94,12 +95,7 @@ def thaw(recipe: Recipe, scratch: Path) -> Reached:
 
 def logistic(recipe: Recipe, scratch: Path) -> Reached:
     """scikit-learn's, on the features that Thaw has kept for the same split."""
-    job = prepare(recipe, scratch / "features")
-    try:
-        while True:
-            next(job)
-    except StopIteration as stopped:
-        setup = stopped.value
+    setup = result_of(prepare(recipe, scratch / "features"))
     (train_x, train_y), (val_x, val_y) = (_whole(setup, part) for part in (setup.split.train, setup.split.val))
     model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=8, cv=3, max_iter=2000))
     with warnings.catch_warnings():

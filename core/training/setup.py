@@ -96,10 +96,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     if recipe.weights == "pretrained":
         for done, total in pretrained.fetch_weights(backbone):
             yield Progress(Message("Downloading the weights of {backbone}", backbone=backbone.title), done, total)
-    torch.manual_seed(recipe.seeds.init)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    set_tf32(recipe.precision)
+    make_repeatable(recipe)
     model = build(backbone, len(folder.classes), recipe.weights).to(device)
     freeze(model, layers)
     everything = learning(model, backbone, layers, recipe)
@@ -126,6 +123,14 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         device=device,
         precision=choose_training_precision(recipe.precision, inputs.network, device),
     )
+
+
+def make_repeatable(recipe: Recipe) -> None:
+    """Have torch draw and calculate the same in every run of the recipe, in this process."""
+    torch.manual_seed(recipe.seeds.init)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    set_tf32(recipe.precision)
 
 
 def objective_of(recipe: Recipe, model: nn.Module, examples: Split, classes: int, device: torch.device) -> Objective:

@@ -104,7 +104,7 @@ def _measured(backbone: Backbone, model: nn.Module) -> Iterator[Block]:
     size = backbone.preprocessing.crop
     counter = FlopCounterMode(display=False)
     with counter:  # With gradients: without them, attention takes a faster path that is not counted.
-        model.train()(torch.zeros(2, 3, size, size, device="meta"))
+        model.eval()(torch.zeros(2, 3, size, size, device="meta"))
     flops = {path.partition(".")[2]: sum(counts.values()) // 2 for path, counts in counter.get_flop_counts().items()}
     traced = trace(model, size)
     for position, block in enumerate(backbone.blocks):

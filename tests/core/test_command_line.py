@@ -1,13 +1,17 @@
-"""The commands as a script calls them: in processes of their own, by their output and exit status."""
+"""The commands by their output and exit status: most in this process, the main job as a script calls it."""
 
+import contextlib
+import io
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from core.__main__ import main
 from core.events import EpochEnded
 from core.jobs.store import open_store
 from core.recipe_settings import parse, to_toml
@@ -18,6 +22,21 @@ ROOT = Path(__file__).parents[2]
 
 
 def core(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in this process, where torch is loaded already."""
+    output, errors, interrupted = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGINT)
+    try:
+        with contextlib.chdir(ROOT), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            status = main(arguments)
+    except SystemExit as refused:  # argparse ends so.
+        assert isinstance(refused.code, int)
+        status = refused.code
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+    return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "core", *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
     )
@@ -77,7 +96,7 @@ def test_without_json_a_line_per_epoch_and_the_ending(recipe: str) -> None:
 
 
 def test_a_bad_recipe_exits_with_2_and_all_its_faults(recipe: str) -> None:
-    failed = core("train", recipe, "--set", "epochs=0", "--set", "backbone=resnet19", "--set", "optimizer.lr=nan")
+    failed = script("train", recipe, "--set", "epochs=0", "--set", "backbone=resnet19", "--set", "optimizer.lr=nan")
     assert failed.returncode == 2
     assert failed.stdout == ""
     lines = failed.stderr.splitlines()
@@ -94,7 +113,7 @@ def test_a_change_that_is_none_exits_with_2(recipe: str, change: str) -> None:
 
 def test_a_failed_run_exits_with_1(recipe: str, make_folder: MakeFolder) -> None:
     (make_folder(a=8, b=8) / "a" / "0.png").write_bytes(b"")
-    failed = core("train", recipe, "--json")
+    failed = script("train", recipe, "--json")
     assert failed.returncode == 1
     assert "0.png is not a picture" in failed.stderr
     assert "Traceback" not in failed.stderr
@@ -154,7 +173,7 @@ def test_the_main_job_on_real_photos(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'data = "{(SAMPLE_DATA / "stamps").as_posix()}"\n', encoding="utf-8")
     changes = ("epochs=4", "image_size=128", "optimizer.lr=0.005")
-    trained = core("train", str(recipe), "--json", *(word for change in changes for word in ("--set", change)))
+    trained = script("train", str(recipe), "--json", *(word for change in changes for word in ("--set", change)))
     assert json.loads(trained.stdout.splitlines()[-1])["val"]["accuracy"] > 0.7
 
 
@@ -180,7 +199,7 @@ def test_a_run_is_resumed_and_worked_off_by_command(make_folder: MakeFolder) -> 
     assert core("work").returncode == 0
     assert store.runs.get(run).status == "finished"
     assert "give it more of them" in core("resume", str(run)).stderr
-    assert core("resume", str(run), "--epochs", "2").returncode == 0
+    assert script("resume", str(run), "--epochs", "2").returncode == 0
     while store.runs.get(run).live:
         worked = core("work")  # `resume` has started a worker too; there is a place for one.
         assert worked.returncode == 0 or "are at work already" in worked.stderr

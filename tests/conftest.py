@@ -19,9 +19,9 @@ from core.recipe_settings import parse
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
 GLIBC = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
-GARBAGE = 300_000_000
-"""Bytes that may come together before garbage is collected."""
-memory = {"after garbage was collected": 0}
+FREED, GARBAGE = 50_000_000, 300_000_000
+"""Bytes that may come together before freed memory goes back to the system, and before garbage is collected."""
+memory = {"after it was given back": 0, "after garbage was collected": 0}
 """Bytes that this process then had."""
 
 SLOW = (
@@ -117,16 +117,28 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def memory_given_back() -> Iterator[None]:
-    """After each test, what it has freed goes back to the system: glibc keeps gigabytes of freed tensors otherwise.
+    """After a test, what it has freed goes back to the system: glibc keeps gigabytes of freed tensors otherwise.
 
-    Garbage is collected where much has come together only, because it takes 0.3 s with torch loaded.
+    It does where much has come together only, because it takes 10 ms, and collecting garbage 0.3 s, with torch loaded.
     """
     yield
-    _give_back()
-    if psutil.Process().memory_info().rss > memory["after garbage was collected"] + GARBAGE:
-        gc.collect()
+    if _grown("after it was given back", FREED):
         _give_back()
-        memory["after garbage was collected"] = psutil.Process().memory_info().rss
+        if _grown("after garbage was collected", GARBAGE):
+            gc.collect()
+            _give_back()
+            memory["after garbage was collected"] = _memory()
+        memory["after it was given back"] = _memory()
+
+
+def _memory() -> int:
+    """Bytes of this process that are in memory."""
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
+def _grown(since: str, by: int) -> bool:
+    return _memory() > memory[since] + by
 
 
 def _give_back() -> None:

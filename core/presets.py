@@ -59,7 +59,7 @@ PRESETS: dict[str, Preset] = {
         label="Fine-tuning",
         help="The last blocks learn too, more slowly than the head.",
         blocks=3,
-        rates={"head": 1.0, "late": 0.1, "early": 0.1},
+        rates={"head": 1.0, "late": 0.2, "early": 0.2},
         schedule="cosine",
         batchnorm="keep",
     ),

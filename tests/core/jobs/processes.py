@@ -45,11 +45,20 @@ def start(thaw_home: Path, memory: int | None = None) -> multiprocessing.process
     return process
 
 
-def say_into(file: Path) -> None:
-    """Let what this process prints go to a file."""
+def say_into(file: Path, *streams: int) -> None:
+    """Let what this process prints go to a file: 1 is the output, 2 are errors."""
     with file.open("wb") as opened:
-        os.dup2(opened.fileno(), 1)
-        os.dup2(opened.fileno(), 2)
+        for stream in streams:
+            os.dup2(opened.fileno(), stream)
+
+
+def command_line(thaw_home: str, said: Path, *arguments: str) -> None:
+    """`python -m core` with these arguments, its output in a file."""
+    os.environ["THAW_HOME"] = thaw_home
+    say_into(said, 1)
+    from core.__main__ import main
+
+    sys.exit(main(arguments))
 
 
 def work_for(thaw_home: Path, seconds: float) -> bool:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from core.jobs.store import Store, open_store, store_at
 from core.recipe_settings import read_toml
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.by_number import beat, claim
-from tests.core.jobs.processes import FORKED, start
+from tests.core.jobs.processes import FORKED, command_line, start
 
 
 @pytest.fixture
@@ -176,15 +175,6 @@ def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -
     assert store.runs.get(run).status == status
 
 
-def command_line(thaw_home: str, output: Connection, arguments: list[str]) -> None:
-    """The command line; what it prints is sent to the test."""
-    os.environ["THAW_HOME"] = thaw_home
-    os.dup2(output.fileno(), sys.stdout.fileno())
-    from core.__main__ import main
-
-    sys.exit(main(arguments))
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_stops_the_command_line_after_the_batch(
     store: Store, thaw_home: Path, make_folder: MakeFolder, tmp_path: Path
@@ -193,19 +183,18 @@ def test_ctrl_c_stops_the_command_line_after_the_batch(
     recipe.write_text(f'data = "{make_folder(a=8, b=8).as_posix()}"\n', encoding="utf-8")
     small = ["backbone=resnet18", "weights=random", "image_size=32", "epochs=5000", "batch_size=4"]
     changes = [word for change in small for word in ("--set", change)]
-    listening, output = FORKED.Pipe(duplex=False)
-    arguments = (str(thaw_home), output, ["train", str(recipe), "--json", *changes])
-    process = FORKED.Process(target=command_line, args=arguments)
+    said = tmp_path / "said"
+    arguments = ["train", str(recipe), "--json", *changes]
+    process = FORKED.Process(target=command_line, args=(str(thaw_home), said, *arguments))
     process.start()
-    output.close()
+    while not (said.exists() and '"step_ended"' in said.read_text(encoding="utf-8")):
+        assert process.is_alive()
+        process.join(0.05)
     assert process.pid is not None
-    with os.fdopen(os.dup(listening.fileno()), encoding="utf-8") as lines:
-        next(line for line in lines if '"step_ended"' in line)
-        os.kill(process.pid, signal.SIGINT)
-        *_, last = lines
-    listening.close()
+    os.kill(process.pid, signal.SIGINT)
     process.join(60)
     assert process.exitcode == 0
+    last = said.read_text(encoding="utf-8").splitlines()[-1]
     assert '"event": "run_stopped"' in last
     assert store.runs.all()[0].status == "stopped"
 

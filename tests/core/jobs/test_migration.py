@@ -150,7 +150,7 @@ def test_opening_again_changes_nothing(thaw_home: Path) -> None:
 def list_runs(thaw_home: str, start: Barrier, said: Path) -> None:
     """Open the store at the same time as others, and print which runs it has."""
     os.environ["THAW_HOME"] = thaw_home
-    say_into(said)
+    say_into(said, 1, 2)
     start.wait(60)
     print([run.id for run in open_store().runs.all()])
 

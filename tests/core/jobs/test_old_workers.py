@@ -128,7 +128,7 @@ def test_one_that_starts_later_writes_nothing(thaw_home: Path, tmp_path: Path, m
 def new_worker(thaw_home: str, said: Path) -> None:
     """The program of a worker of this code, with the status that it exits with."""
     os.environ |= {"THAW_HOME": thaw_home, "THAW_WORKER_IDLE": "600"}
-    say_into(said)
+    say_into(said, 1, 2)
     sys.argv = ["core.jobs.worker", "training", "0"]
     runpy.run_module("core.jobs.worker", run_name="__main__")
 

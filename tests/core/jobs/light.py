@@ -61,10 +61,10 @@ def _children(word: str) -> list[psutil.Process]:
     return found
 
 
-def large_picture() -> bytes:
+def large_picture(side: int = 3000) -> bytes:
     """Few bytes, and slow to decode."""
     file = BytesIO()
-    Image.new("RGB", (3000, 3000)).save(file, "JPEG")
+    Image.new("RGB", (side, side)).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -80,7 +80,7 @@ def ask(store: Store, kind: str, scratch: Path, files: dict[str, bytes], seed: i
         file = scratch / "pictures.zip"
         return request(store, ARCHIVE, ArchiveArguments(name="mine", source="", file=zipped(file, files)))
     if kind in ("upload", "camera"):
-        upload = home.uploads_folder() / kind
+        upload = home.uploads_folder() / f"{kind}-{scratch.name}"
         store_upload(upload, files.items())
         kinds = {"upload": UPLOAD, "camera": CAMERA}
         return request(store, kinds[kind], UploadArguments(name="mine", source="", upload=upload))

@@ -4,14 +4,18 @@
 home, as the old code reads it. Nothing here imports `core`.
 """
 
+import atexit
 import datetime as dt
+import functools
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -158,6 +162,16 @@ def finish_with_old_code(thaw_home: Path, scratch: Path, run: int) -> str:
     status = start_old_worker(thaw_home, scratch, THAW_WORKER_IDLE="0").wait()
     assert status == 0, (scratch / "old_worker.log").read_text(encoding="utf-8")
     return digest_of_weights(thaw_home / "runs" / str(run) / "model.safetensors")
+
+
+@functools.cache
+def weights_of_old_code() -> Path:
+    """What the old code keeps of the paused run, on this machine: found out once for all tests."""
+    scratch = Path(tempfile.mkdtemp(prefix="thaw-old-end-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    run = unpack_old_home(scratch / "home").finished.run
+    finish_with_old_code(scratch / "home", scratch, run)
+    return scratch / "home" / "runs" / str(run) / "model.safetensors"
 
 
 def same_answers(file: Path, other: Path) -> bool:

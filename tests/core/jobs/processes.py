@@ -1,10 +1,11 @@
-"""Worker processes that tests start and kill: torch is loaded once, in the process that they are forked from."""
+"""Processes that tests start and kill: torch is loaded once, in the process that they are forked from."""
 
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
-FORKED = multiprocessing.get_context("forkserver")
+FORKED = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
 FORKED.set_forkserver_preload(["core.jobs.drive", "core.training.loop"])
 SPAWNED = multiprocessing.get_context("spawn")
 """For a process whose memory is limited: it loads torch by itself, within the limit."""
@@ -42,6 +43,22 @@ def start(thaw_home: Path, memory: int | None = None) -> multiprocessing.process
     process = (FORKED if memory is None else SPAWNED).Process(target=work, args=(str(thaw_home), memory))
     process.start()
     return process
+
+
+def say_into(file: Path, *streams: int) -> None:
+    """Let what this process prints go to a file: 1 is the output, 2 are errors."""
+    with file.open("wb") as opened:
+        for stream in streams:
+            os.dup2(opened.fileno(), stream)
+
+
+def command_line(thaw_home: str, said: Path, *arguments: str) -> None:
+    """`python -m core` with these arguments, its output in a file."""
+    os.environ["THAW_HOME"] = thaw_home
+    say_into(said, 1)
+    from core.__main__ import main
+
+    sys.exit(main(arguments))
 
 
 def work_for(thaw_home: Path, seconds: float) -> bool:

@@ -52,7 +52,7 @@ def store() -> Store:
 def test_a_run_whose_worker_is_killed_ends_as_if_nothing_had_been(
     store: Store, thaw_home: Path, make_folder: MakeFolder
 ) -> None:
-    given = {"backbone": "mobilenet_v2", "trainable": ["stage7", "conv", "head"], "epochs": 12}
+    given = {"backbone": "mobilenet_v2", "trainable": ["stage7", "conv", "head"], "epochs": 8}
     recipe = small_recipe(make_folder(a=10, b=10), **given)
     finished(store, thaw_home, recipe, [])  # Loads torch, and computes the features.
     begin = time.monotonic()

@@ -23,6 +23,7 @@ from core.jobs.store import Store, open_store, store_at
 from core.recipe_settings import read_toml
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.by_number import beat, claim
+from tests.core.jobs.processes import FORKED, command_line, start
 
 
 @pytest.fixture
@@ -105,29 +106,32 @@ def test_a_folder_that_went_away_is_a_failure_with_its_name(store: Store, make_f
     assert store.runs.get(run.id).status == "failed"
 
 
-def test_a_worker_process_works_off_the_queue(store: Store, make_folder: MakeFolder) -> None:
+def test_only_one_process_works_off_the_queue(store: Store, make_folder: MakeFolder) -> None:
     data = make_folder(a=6, b=6)
     good = store.runs.queue(small_recipe(data, epochs=1))
     bad = store.runs.queue(small_recipe(data.with_name("missing"), epochs=1))
     last = store.runs.queue(small_recipe(data, epochs=1))
-    ensure_training()
-    assert [wait_until_ended(store, run).status for run in (good, bad, last)] == ["finished", "failed", "finished"]
+    for _ in range(3):
+        ensure_training()
+    ended = [wait_until_ended(store, run) for run in (good, bad, last)]
+    assert [run.status for run in ended] == ["finished", "failed", "finished"]
+    assert len({run.job.worker for run in ended}) == 1
     log = (home.thaw_home() / "worker.log").read_text(encoding="utf-8")
     assert f"run {last}: run_finished" in log
 
 
-def test_a_killed_worker_is_noticed(store: Store, make_folder: MakeFolder) -> None:
+def test_a_killed_worker_is_noticed(store: Store, thaw_home: Path, make_folder: MakeFolder) -> None:
     run = store.runs.queue(small_recipe(make_folder(a=8, b=8), epochs=5000))
-    ensure_training()
-    deadline = time.monotonic() + 60
-    while not len(store.runs.steps(run)) and time.monotonic() < deadline:
-        psutil.wait_procs(psutil.Process().children(), timeout=0.1)
+    process = start(thaw_home)
+    while not len(store.runs.steps(run)):
+        assert process.is_alive()
+        process.join(0.05)
     worker = store.runs.get(run).job.worker
     assert worker is not None
-    pid = int(worker.split("/")[1])
+    assert int(worker.split("/")[1]) == process.pid
     assert requeue_lost(store) == []
-    psutil.Process(pid).kill()
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    process.kill()
+    process.join()
     (line,) = requeue_lost(store)
     assert f"run {run}: its worker {worker} is gone; taken up again, 1 of 3 times" in line
     assert (store.runs.get(run).status, store.runs.get(run).job.losses) == ("queued", 1)
@@ -172,19 +176,25 @@ def test_a_lost_run_that_was_to_end_ends(store: Store, wish: str, status: str) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
-def test_ctrl_c_stops_the_command_line_after_the_batch(store: Store, make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_command_line_after_the_batch(
+    store: Store, thaw_home: Path, make_folder: MakeFolder, tmp_path: Path
+) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'data = "{make_folder(a=8, b=8).as_posix()}"\n', encoding="utf-8")
     small = ["backbone=resnet18", "weights=random", "image_size=32", "epochs=5000", "batch_size=4"]
     changes = [word for change in small for word in ("--set", change)]
-    command = [sys.executable, "-m", "core", "train", str(recipe), "--json", *changes]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout)
-        next(line for line in lines if '"step_ended"' in line)
-        os.kill(process.pid, signal.SIGINT)
-        *_, last = lines
-    assert process.returncode == 0
+    said = tmp_path / "said"
+    arguments = ["train", str(recipe), "--json", *changes]
+    process = FORKED.Process(target=command_line, args=(str(thaw_home), said, *arguments))
+    process.start()
+    while not (said.exists() and '"step_ended"' in said.read_text(encoding="utf-8")):
+        assert process.is_alive()
+        process.join(0.05)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 0
+    last = said.read_text(encoding="utf-8").splitlines()[-1]
     assert '"event": "run_stopped"' in last
     assert store.runs.all()[0].status == "stopped"
 
@@ -214,14 +224,6 @@ def test_a_worker_waits_for_the_next_run_with_torch_loaded(
     assert libraries(process) == loaded, "something was loaded for the second run"
     process.terminate()
     psutil.wait_procs([process], timeout=10)
-
-
-def test_only_one_process_serves_the_queue(store: Store, make_folder: MakeFolder) -> None:
-    recipe = small_recipe(make_folder(a=6, b=6), epochs=1)
-    queued = [store.runs.queue(recipe) for _ in range(4)]
-    for _ in range(3):
-        ensure_training()
-    assert len({wait_until_ended(store, run).job.worker for run in queued}) == 1
 
 
 def test_a_run_goes_on_only_where_its_checkpoint_is(store: Store, make_folder: MakeFolder) -> None:

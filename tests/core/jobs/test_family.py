@@ -1,6 +1,7 @@
 """Families: repeats and folds are ordinary runs beneath a run of their own, which is in the state that they are in."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +14,14 @@ from core.events import EpochEnded, Metrics, RunStarted
 from core.figures import Score
 from core.jobs.family import children, each_picture_once, figures, status_of
 from core.jobs.job import Run, Status
-from core.jobs.process import ensure_training, process_id
+from core.jobs.process import process_id
 from core.jobs.recover import requeue_lost
 from core.jobs.store import Store, store_at
 from core.recipe import Recipe, Seeds
 from core.recipe_settings import parse, to_settings
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.by_number import bind, claim, end
-from tests.core.jobs.test_drive import wait_until_ended
+from tests.core.jobs.processes import work_for
 
 
 def recipe(**settings: Any) -> Recipe:
@@ -319,12 +320,14 @@ def at_home() -> Iterator[Store]:
     opened.database.close()
 
 
-def test_a_worker_trains_the_children_and_the_first_is_the_plain_run(at_home: Store, make_folder: MakeFolder) -> None:
+def test_a_worker_trains_the_children_and_the_first_is_the_plain_run(
+    at_home: Store, thaw_home: Path, make_folder: MakeFolder
+) -> None:
     data = make_folder(a=8, b=8)
     plain = at_home.runs.queue(small_recipe(data, repeats=1))
     family = at_home.runs.queue(small_recipe(data, repeats=2))
-    ensure_training()
-    assert wait_until_ended(at_home, family).status == "finished"
+    assert work_for(thaw_home, 60)
+    assert at_home.runs.get(family).status == "finished"
     weights = [load_file(home.weights_file(number)) for number in (plain, family + 1, family + 2)]
     same, other = (
         all(torch.equal(tensor, one[name]) for name, tensor in weights[0].items() if name.startswith("fc."))
@@ -337,10 +340,10 @@ def test_a_worker_trains_the_children_and_the_first_is_the_plain_run(at_home: St
     assert not home.weights_file(family).exists()
 
 
-def test_each_picture_validates_in_one_fold(at_home: Store, make_folder: MakeFolder) -> None:
+def test_each_picture_validates_in_one_fold(at_home: Store, thaw_home: Path, make_folder: MakeFolder) -> None:
     family = at_home.runs.queue(small_recipe(make_folder(a=7, b=9), folds=3))
-    ensure_training()
-    known = wait_until_ended(at_home, family)
+    assert work_for(thaw_home, 60)
+    known = at_home.runs.get(family)
     once = each_picture_once(known)
     assert once is not None
     assert once.images == 16

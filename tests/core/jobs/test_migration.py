@@ -1,15 +1,15 @@
 """A THAW_HOME that the code before the queue made: after the first opening, everything in it is there."""
 
 import hashlib
+import os
 import sqlite3
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -32,7 +32,8 @@ from core.jobs.store import Store, open_store, store_at
 from core.jobs.store.tables import tables
 from core.messages import Message
 from core.recipe_settings import parse, to_settings
-from tests.core.jobs.old_homes import Expected, finish_with_old_code, same_answers, unpack_old_home
+from tests.core.jobs.old_homes import Expected, same_answers, unpack_old_home, weights_of_old_code
+from tests.core.jobs.processes import FORKED, say_into
 
 ROOT = Path(__file__).parents[3]
 COPY = f"thaw.sqlite.before-{migrate.HEAD}"
@@ -146,21 +147,27 @@ def test_opening_again_changes_nothing(thaw_home: Path) -> None:
     assert (again.st_ino, again.st_mtime_ns) == (copy.st_ino, copy.st_mtime_ns)
 
 
+def list_runs(thaw_home: str, start: Barrier, said: Path) -> None:
+    """Open the store at the same time as others, and print which runs it has."""
+    os.environ["THAW_HOME"] = thaw_home
+    say_into(said, 1, 2)
+    start.wait(60)
+    print([run.id for run in open_store().runs.all()])
+
+
 @pytest.mark.slow
-def test_many_processes_that_open_it_at_once_change_it_once(old_home: Expected, thaw_home: Path) -> None:
-    code = (
-        "import sys, pathlib; from core.jobs.store import open_store; print('ready', flush=True)\n"
-        "while not pathlib.Path(sys.argv[1]).exists(): pass\n"
-        "print([run.id for run in open_store().runs.all()])"
-    )
-    go = thaw_home / "go"
-    command = [sys.executable, "-c", code, str(go)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(6)]
+def test_many_processes_that_open_it_at_once_change_it_once(
+    old_home: Expected, thaw_home: Path, tmp_path: Path
+) -> None:
+    said = [tmp_path / f"said_{number}" for number in range(6)]
+    start = FORKED.Barrier(len(said))
+    processes = [FORKED.Process(target=list_runs, args=(str(thaw_home), start, file)) for file in said]
     for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    go.touch()
-    assert {process.communicate(timeout=60) for process in processes} == {("[2, 1]\n", "")}
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert {process.exitcode for process in processes} == {0}
+    assert {file.read_text(encoding="utf-8") for file in said} == {"[2, 1]\n"}
     assert ask(thaw_home, "SELECT count(*) FROM jobs") == [(3,)]
     assert rows(thaw_home) == rows(thaw_home, COPY) == old_home.rows
 
@@ -331,13 +338,8 @@ def test_work_that_goes_on_is_waited_for(
 
 
 @pytest.mark.slow
-def test_the_paused_run_goes_on_as_it_would_have(
-    old_home: Expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = tmp_path / "other_home"
-    unpack_old_home(other)
+def test_the_paused_run_goes_on_as_it_would_have(old_home: Expected, monkeypatch: pytest.MonkeyPatch) -> None:
     paused = old_home.finished.run
-    finish_with_old_code(other, tmp_path, paused)
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("THAW_WORKER_IDLE", "0")
     store = open_store()
@@ -346,5 +348,5 @@ def test_the_paused_run_goes_on_as_it_would_have(
     run = store.runs.get(paused)
     assert (run.status, run.kept_epoch) == ("finished", old_home.finished.best_epoch)
     assert len(store.runs.steps(paused)) == old_home.finished.steps
-    assert same_answers(home.weights_file(paused), other / "runs" / str(paused) / "model.safetensors")
+    assert same_answers(home.weights_file(paused), weights_of_old_code())
     store.database.close()

@@ -1,6 +1,7 @@
 """Workers of the code before the queue, alive while the new code opens the database; and the other way round."""
 
 import os
+import runpy
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +17,12 @@ import pytest
 from core import home
 from core.errors import StoreBusy
 from core.jobs.migrations.migrate import HEAD
-from core.jobs.process import process_id_of
+from core.jobs.process import is_gone, process_id_of
 from core.jobs.store import open_store
 from core.recipe_settings import to_settings
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.old_homes import queue_with_old_code, start_old_worker, unpack_old_home
+from tests.core.jobs.processes import FORKED, say_into
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,13 +42,14 @@ def dump(thaw_home: Path) -> list[str]:
         return list(database.iterdump())
 
 
-def until(happened: Callable[[], object], process: "subprocess.Popen[Any]", seconds: float = 60) -> None:
-    """Wait while `process` lives."""
+def until(happened: Callable[[], object], pid: int, seconds: float = 60) -> None:
+    """Wait while a process lives."""
+    name = process_id_of(psutil.Process(pid))
     deadline = time.monotonic() + seconds
     while not happened():
-        assert process.poll() is None, "the process ended early"
+        assert not is_gone(name), "the process ended early"
         assert time.monotonic() < deadline
-        psutil.wait_procs([psutil.Process(process.pid)], timeout=0.05)
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def old_worker(thaw_home: Path, tmp_path: Path) -> Iterator[Callable[[], "subpro
         process = start_old_worker(thaw_home, tmp_path, THAW_WORKER_IDLE="600")
         started.append(process)
         lock = home.worker_lock("training", 0)
-        until(lambda: str(lock) in {one.path for one in psutil.Process(process.pid).open_files()}, process)
+        until(lambda: str(lock) in {one.path for one in psutil.Process(process.pid).open_files()}, process.pid)
         return process
 
     yield start
@@ -84,7 +87,7 @@ def test_one_that_trains_is_waited_for(
     recipe = small_recipe(make_folder(a=8, b=8), epochs=epochs)
     run = queue_with_old_code(thaw_home, tmp_path, to_settings(recipe))
     busy = old_worker()
-    until(lambda: ask(thaw_home, STEPS.format(run=run)) > [(0,)], busy)
+    until(lambda: ask(thaw_home, STEPS.format(run=run)) > [(0,)], busy.pid)
     schema = ask(thaw_home, "SELECT * FROM sqlite_master")
     with pytest.raises(StoreBusy) as raised:
         open_store()
@@ -96,7 +99,7 @@ def test_one_that_trains_is_waited_for(
     with subprocess.Popen(command, cwd=ROOT, **pipes) as listing:
         assert listing.stderr.readline() == f"{raised.value}\n"
         before = ask(thaw_home, STEPS.format(run=run))
-        until(lambda: ask(thaw_home, STEPS.format(run=run)) > before, busy)
+        until(lambda: ask(thaw_home, STEPS.format(run=run)) > before, busy.pid)
         assert listing.poll() is None, "the command line did not wait"
         assert ask(thaw_home, "SELECT * FROM sqlite_master") == schema
         listed, said = listing.communicate(timeout=120)
@@ -122,31 +125,31 @@ def test_one_that_starts_later_writes_nothing(thaw_home: Path, tmp_path: Path, m
     store.database.close()
 
 
-def start_new_worker(thaw_home: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "core.jobs.worker", "training", "0"],
-        cwd=ROOT,
-        env=os.environ | {"THAW_HOME": str(thaw_home), "THAW_WORKER_IDLE": "600"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def new_worker(thaw_home: str, said: Path) -> None:
+    """The program of a worker of this code, with the status that it exits with."""
+    os.environ |= {"THAW_HOME": thaw_home, "THAW_WORKER_IDLE": "600"}
+    say_into(said, 1, 2)
+    sys.argv = ["core.jobs.worker", "training", "0"]
+    runpy.run_module("core.jobs.worker", run_name="__main__")
 
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_a_worker_of_this_code_ends_when_another_version_changes_the_database(
-    thaw_home: Path, make_folder: MakeFolder, trains: bool
+    thaw_home: Path, tmp_path: Path, make_folder: MakeFolder, trains: bool
 ) -> None:
     store = open_store()
     run = store.runs.queue(small_recipe(make_folder(a=8, b=8), epochs=5000 if trains else 1))
-    worker = start_new_worker(thaw_home)
-    until(lambda: len(store.runs.steps(run)) if trains else not store.runs.get(run).live, worker)
+    worker = FORKED.Process(target=new_worker, args=(str(thaw_home), tmp_path / "said"))
+    worker.start()
+    assert worker.pid is not None
+    until(lambda: len(store.runs.steps(run)) if trains else not store.runs.get(run).live, worker.pid)
     name = process_id_of(psutil.Process(worker.pid))
     with closing(sqlite3.connect(thaw_home / "thaw.sqlite", timeout=10)) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'another'")
     before = dump(thaw_home)
-    said, _ = worker.communicate(timeout=30)
-    assert worker.returncode == 1
+    worker.join(30)
+    assert worker.exitcode == 1
+    said = (tmp_path / "said").read_text(encoding="utf-8")
     assert "Another version of Thaw has changed the database. Start this program again." in said
     assert dump(thaw_home) == before
     with closing(sqlite3.connect(thaw_home / "thaw.sqlite")) as database, database:

@@ -108,7 +108,9 @@ def lower_priority() -> None:
     Linux shares the processor between sessions before it looks at the priorities within each (sched(7), autogroup), and
     each worker is a session of its own.
     """
-    psutil.Process().nice(_LOW_PRIORITY)
+    own = psutil.Process()
+    if sys.platform == "win32" or own.nice() < _LOW_PRIORITY:  # A process may become nicer, but not less nice.
+        own.nice(_LOW_PRIORITY)
     if sys.platform == "linux" and os.getsid(0) == os.getpid():
         with suppress(OSError):  # Not every kernel does so.
             Path("/proc/self/autogroup").write_text(str(_LOW_PRIORITY), encoding="ascii")

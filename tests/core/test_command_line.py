@@ -28,8 +28,7 @@ def core(*arguments: str) -> subprocess.CompletedProcess[str]:
         with contextlib.chdir(ROOT), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             status = main(arguments)
     except SystemExit as refused:  # argparse ends so.
-        assert isinstance(refused.code, int)
-        status = refused.code
+        status = int(refused.code or 0)
     finally:
         signal.signal(signal.SIGINT, interrupted)
     return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())

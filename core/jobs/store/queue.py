@@ -135,11 +135,13 @@ class Queue:
     ) -> bool:
         """Close a live job, or lay it aside; whether that was done. One that has ended, or that `worker` lost, stays.
 
-        Without `seconds` or `about`, those that are known stay.
+        Without `seconds` or `about`, those that are known stay. Seconds never become fewer: a run that goes on counts
+        from its last checkpoint, which is older than its end.
         """
         values: dict[str, Any] = {"status": status, "message": message and message.to_json(), "result": result}
         values |= {"traceback": traceback or None, "progress": None}
-        values |= {} if seconds is None else {"seconds": seconds}
+        if seconds is not None:
+            values["seconds"] = sa.case((_jobs.c.seconds > seconds, _jobs.c.seconds), else_=seconds)
         values |= {} if about is None else {"about": about}
         update = sa.update(_jobs).where(_jobs.c.id == job, _jobs.c.status.in_(LIVE), own(worker))
         with self._database.transaction() as connection:

@@ -1,6 +1,8 @@
-"""Which GPU trains what: NVIDIA's own tool is asked, here a script of that name."""
+"""Which GPU trains what: NVIDIA's own tool is asked, here a script of that name. And who goes first."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -84,3 +86,16 @@ def test_without_cards_the_cpu_has_one_place(tool: Install, monkeypatch: pytest.
         assert (graphics_cards(), training_places(), card_of(0)) == (0, 1, None)
     monkeypatch.setenv(CARDS, "0,1")
     assert (training_places(), card_of(0)) == (1, None)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 5), (3, 5), (9, 9)])
+def test_a_light_worker_becomes_nicer_and_never_less_nice(before: int, after: int) -> None:
+    """Less nice is what the system allows to few."""
+    more = before - os.nice(0)
+    if more < 0:
+        pytest.skip("the tests themselves are nicer")
+    code = (
+        f"import os; os.nice({more}); from core.jobs.process import lower_priority; lower_priority(); print(os.nice(0))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(shown.stdout) == after

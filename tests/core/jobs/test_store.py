@@ -257,6 +257,15 @@ def test_an_ended_run_goes_on_and_a_finished_one_with_more_epochs(store: Store) 
         store.runs.resume(99)
 
 
+def test_seconds_never_become_fewer(store: Store) -> None:
+    run = store.runs.queue(RECIPE)
+    for told, kept in ((1.0, 1.0), (0.9, 1.0), (None, 1.0), (2.5, 2.5)):
+        claim(store, "me")
+        end(store, run, "stopped", seconds=told)
+        assert store.runs.get(run).job.seconds == kept
+        store.runs.resume(run)
+
+
 def test_the_queue_can_be_put_in_another_order(store: Store) -> None:
     first, second, third = (store.runs.queue(RECIPE) for _ in range(3))
     store.runs.move(third, 0)

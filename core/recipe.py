@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from core.optimizers import Adam, ChosenOptimizer
+from core.optimizers import Adam, ChosenOptimizer, ChosenSchedule, Constant
 from core.recipe_fields import (
     About,
     Choice,
@@ -18,7 +18,6 @@ from core.recipe_fields import (
     Number,
     OneOf,
 )
-from core.schedules import ChosenSchedule, Constant
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ FLOORS = [
         "core.events",
         "core.recipe_fields",
         "core.optimizers",
-        "core.schedules",
         "core.recipe",
         "core.recipe_settings",
         "core.settings",

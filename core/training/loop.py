@@ -27,8 +27,8 @@ from core.events import (
 )
 from core.figures import Confusion, score
 from core.messages import Message
+from core.optimizers import Moment
 from core.recipe import Recipe
-from core.schedules import Moment
 from core.training import checkpoint
 from core.training.batchnorm import batchnorms, estimate
 from core.training.checkpoint import AFTER_EPOCHS, AMID_EPOCHS, Checkpointer

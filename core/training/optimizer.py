@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from core.optimizers import Optimizer
+from core.optimizers import Moment, Optimizer
 from core.recipe import Recipe
-from core.schedules import Moment
 
 RateGroups = Mapping[str, Sequence[nn.Parameter]]
 """The parameters of each group of `core.recipe.Rates`."""

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.optimizers import OPTIMIZER, OPTIMIZERS, Adam, AdamW, Optimizer, Sgd
+from core.optimizers import OPTIMIZER, OPTIMIZERS, Adam, AdamW, Moment, Optimizer, Sgd
 from core.recipe import Penalties
 from core.recipe_settings import parse
-from core.schedules import Moment
 from core.training.objective import Objective, terms
 from core.training.optimizer import ROWS, build_optimizer, set_rates, shrink
 from tests.core.test_optimizers import other_value

@@ -1,7 +1,7 @@
 """Everything that decides a run, as one frozen value: TOML on disk, JSON in the store.
 
 `Recipe` holds the rules of single fields and of fields that belong together. Whether the backbone, its blocks and the
-image folder exist is a question about the world, and `core.training.validate` answers it.
+image folder exist is a question about the world, and `core.training.plan` answers it.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """A recipe as plain settings: their names, the check of them, and their forms in TOML and JSON.
 
-Whether the backbone, its blocks and the image folder exist is a question about the world, and `core.training.validate`
+Whether the backbone, its blocks and the image folder exist is a question about the world, and `core.training.plan`
 answers it.
 """
 

@@ -109,7 +109,7 @@ class Augmentation:
     """How pictures are varied, in new ways in every epoch or in a few ways that are kept.
 
     `source` reads what is varied. `vary(preprocessing, key)` makes a new variant, decided by the key, a text, alone.
-    `variant(preprocessing, content, number)` makes one of those that are kept (`core.data.split`), but for 0, the
+    `variant(preprocessing, content, number)` makes one of those that are kept (`core.training.plan`), but for 0, the
     plain square.
     """
 

@@ -31,7 +31,7 @@ from core.jobs.store.runs import TRAIN
 from core.messages import Message
 from core.recipe import Recipe
 from core.recipe_settings import parse, to_settings, to_toml
-from core.training.validate import check
+from core.training.plan import check
 
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from core.backbones import catalogue
 from core.backbones.build import switch, train_mode
 from core.backbones.catalogue import Backbone
-from core.messages import Message
 from core.recipe import Recipe
 from core.training.batchnorm import batchnorms
 from core.training.optimizer import ROWS
@@ -67,15 +66,6 @@ def rate_groups(model: nn.Module, backbone: Backbone) -> Parameters:
     for block, parameters in by_block(model, backbone).items():
         groups[catalogue.rate_group(backbone, block)] += parameters
     return groups
-
-
-def about_random_body(recipe: Recipe, backbone: Backbone, layers: frozenset[str]) -> tuple[Message, ...]:
-    """What to say where frozen blocks keep random weights."""
-    frozen = [block.name for block in backbone.blocks[:-1] if not any(one.path in layers for one in block.layers)]
-    if recipe.weights != "random" or not frozen:
-        return ()
-    template = "Frozen blocks have random weights, which never learn: {blocks}. Thaw them, or start from other weights."
-    return (Message(template, blocks=frozen),)
 
 
 class Start:

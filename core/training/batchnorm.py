@@ -11,13 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-
-
-def batchnorms(modules: Iterable[nn.Module]) -> tuple[_BatchNorm, ...]:
-    """Those of `modules` that are BatchNorm layers with statistics."""
-    return tuple(module for module in modules if isinstance(module, _BatchNorm) and module.running_mean is not None)
 
 
 @dataclass

@@ -1,17 +1,19 @@
 """What learns in a network, block by block, and how far it has moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.backbones import catalogue
 from core.backbones.build import switch, train_mode
 from core.backbones.catalogue import Backbone
 from core.recipe import Recipe
-from core.training.batchnorm import batchnorms
 from core.training.optimizer import ROWS
+from core.training.plan import measured_batchnorms
 
 Parameters = Mapping[str, Sequence[nn.Parameter]]
 """Parameters that learn, by the name of a block or of a group."""
@@ -19,10 +21,14 @@ Parameters = Mapping[str, Sequence[nn.Parameter]]
 
 @dataclass(frozen=True)
 class Learning:
-    """What learns at one time: `awake` are the modules in training mode, `parameters` those that get gradients."""
+    """What learns at one time: `awake` are the modules in training mode, `parameters` those that get gradients.
+
+    `measured` are the BatchNorms among them whose statistics are measured anew before each validation.
+    """
 
     awake: tuple[nn.Module, ...]
     parameters: tuple[nn.Parameter, ...]
+    measured: tuple[_BatchNorm, ...]
 
 
 def learning(model: nn.Module, backbone: Backbone, layers: frozenset[str], recipe: Recipe) -> Learning:
@@ -32,11 +38,12 @@ def learning(model: nn.Module, backbone: Backbone, layers: frozenset[str], recip
     """
     train_mode(model, backbone, layers)
     if recipe.batchnorm == "keep":
-        switch(batchnorms(model.modules()), training=False)
+        switch(_batchnorms(model, (layer.path for layer in backbone.layers if layer.is_batchnorm)), training=False)
     if ROWS[recipe.optimizer.name].full_batch:
         model.eval()
     awake = tuple(module for module in model.modules() if module.training)
-    return Learning(awake, tuple(parameter for parameter in model.parameters() if parameter.requires_grad))
+    parameters = tuple(parameter for parameter in model.parameters() if parameter.requires_grad)
+    return Learning(awake, parameters, _batchnorms(model, measured_batchnorms(recipe)))
 
 
 def only_head(model: nn.Module, backbone: Backbone, everything: Learning) -> Learning:
@@ -48,6 +55,7 @@ def only_head(model: nn.Module, backbone: Backbone, everything: Learning) -> Lea
     return Learning(
         tuple(module for module in everything.awake if module in inside),
         tuple(parameter for parameter in everything.parameters if id(parameter) in own),
+        tuple(layer for layer in everything.measured if layer in inside),
     )
 
 
@@ -66,6 +74,11 @@ def rate_groups(model: nn.Module, backbone: Backbone) -> Parameters:
     for block, parameters in by_block(model, backbone).items():
         groups[catalogue.rate_group(backbone, block)] += parameters
     return groups
+
+
+def _batchnorms(model: nn.Module, paths: Iterable[str]) -> tuple[_BatchNorm, ...]:
+    """The layers at `paths`, which the catalogue says are BatchNorms."""
+    return tuple(cast(_BatchNorm, model.get_submodule(path)) for path in paths)
 
 
 class Start:

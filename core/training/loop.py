@@ -30,7 +30,7 @@ from core.messages import Message
 from core.optimizers import Moment
 from core.recipe import Recipe
 from core.training import checkpoint
-from core.training.batchnorm import batchnorms, estimate
+from core.training.batchnorm import estimate
 from core.training.checkpoint import AFTER_EPOCHS, AMID_EPOCHS, Checkpointer
 from core.training.device import autocast, to_device
 from core.training.objective import Objective, Tally, Terms, measure, terms
@@ -190,9 +190,9 @@ def let_learn(setup: Setup, epoch: int) -> None:
 
 def settle_statistics(setup: Setup, epoch: int) -> Iterator[Progress]:
     """Give BatchNorms that learn their statistics those of the training pictures, without variations or dropout."""
-    layers = batchnorms(setup.learning(epoch).awake)
+    layers = setup.learning(epoch).measured
     switch(setup.everything.awake, training=False)
-    if not layers or setup.recipe.batchnorm != "learn":
+    if not layers:
         return
     switch(layers, training=True)
     # Shuffled, because a batch of one class has statistics of its own.

@@ -64,16 +64,21 @@ def kept_numbers(recipe: Recipe, split: Split) -> dict[Path, range]:
     The plain ones of training pictures are kept too where BatchNorm's statistics are measured over them.
     """
     drawn = drawn_numbers(recipe)
-    trained_on = range(0 if measures_batchnorm(recipe) else drawn.start, drawn.stop)
+    trained_on = range(0 if measured_batchnorms(recipe) else drawn.start, drawn.stop)
     plain = {example.path: range(1) for example in (*split.val, *split.test)}
     return plain | {example.path: trained_on for example in split.train}
 
 
-def measures_batchnorm(recipe: Recipe) -> bool:
-    """Whether BatchNorm's statistics are measured anew, over training pictures as they are, before each validation."""
+def measured_batchnorms(recipe: Recipe) -> tuple[str, ...]:
+    """The BatchNorms whose statistics are measured anew, over training pictures as they are, before each validation.
+
+    By their paths, in the network's order.
+    """
+    if recipe.batchnorm != "learn":
+        return ()
     backbone = catalogue.get(recipe.backbone)
     chosen = catalogue.select(backbone, recipe.trainable)
-    return recipe.batchnorm == "learn" and any(layer.is_batchnorm and layer.path in chosen for layer in backbone.layers)
+    return tuple(layer.path for layer in backbone.layers if layer.is_batchnorm and layer.path in chosen)
 
 
 def about_random_body(recipe: Recipe, backbone: Backbone, layers: frozenset[str]) -> tuple[Message, ...]:

@@ -1,12 +1,19 @@
-"""BatchNorm statistics over the whole training set, against a pass over all of it at once."""
+"""Which BatchNorms are measured, and their statistics, against a pass over the whole training set at once."""
 
 import copy
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from core.training.batchnorm import batchnorms, estimate
+from core.backbones import catalogue
+from core.backbones.build import freeze
+from core.recipe_settings import parse
+from core.training.batchnorm import estimate
+from core.training.learning import learning
+from core.training.plan import measured_batchnorms
+from tests.core.backbones.networks import EVERY, batchnorms, on_meta
 
 
 def network() -> nn.Sequential:
@@ -74,3 +81,22 @@ def test_statistics_are_the_old_ones_where_it_is_cut_off() -> None:
         work.throw(KeyError())
     assert first.running_mean is not None
     assert first.running_mean.abs().max() == 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_catalogue_knows_the_batchnorms_that_learn(name: str) -> None:
+    """The counts of variants ask the catalogue, without torch; the loop measures the very layers that it names."""
+    backbone, model = catalogue.get(name), copy.deepcopy(on_meta(name))
+    single = [layer.path for layer in backbone.layers if layer.is_batchnorm][:1]
+    late = [block.name for block in backbone.blocks[len(backbone.blocks) // 2 :]]
+    for trainable, batchnorm in product(("all", late, [*single, "head"]), ("learn", "lagging", "keep")):
+        recipe = parse({"data": "photos", "backbone": name, "trainable": trainable, "batchnorm": batchnorm})
+        layers = catalogue.select(backbone, recipe.trainable)
+        freeze(model, layers)
+        learnt = learning(model, backbone, layers, recipe)
+        awake = batchnorms(learnt.awake)
+        assert learnt.measured == (awake if batchnorm == "learn" else ())
+        assert len(measured_batchnorms(recipe)) == len(learnt.measured)
+        assert batchnorm != "keep" or not awake
+    # With L-BFGS, nothing is in training mode. It takes the head alone, and no head has a BatchNorm.
+    assert not any(layer.is_batchnorm for layer in backbone.blocks[-1].layers)

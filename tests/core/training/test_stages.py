@@ -14,11 +14,11 @@ from core.figures import balanced_accuracy, confusion_of, score
 from core.recipe import Recipe
 from core.results.predict import answering
 from core.training import checkpoint
-from core.training.batchnorm import batchnorms
 from core.training.loop import let_learn, train
 from core.training.setup import prepare
 from core.training.state import TrainingState, deciding_loss
 from tests.conftest import MakeFolder, result_of, small_recipe
+from tests.core.backbones.networks import batchnorms
 
 
 def said_by(recipe: Recipe, folder: Path, features: Path | None = None) -> list[Event]:

@@ -1,6 +1,6 @@
 """The optimizers and the schedules that a recipe can have: what each can be told, its defaults, what people read of it.
 
-An optimizer makes steps of gradients; `core.training.optimizer` has a row for each, which builds torch's from these
+An optimizer makes steps of gradients; `core.training.learning` has a row for each, which builds torch's from these
 settings, because no torch is here. A schedule is a factor on every learning rate. It depends on the step alone, so a
 run that goes on has the same rates as one that was never interrupted.
 """
@@ -21,7 +21,7 @@ LearningRate = Annotated[
 
 
 class Optimizer(Row):
-    """What all optimizers have. Each is a subclass in OPTIMIZERS; `core.training.optimizer` builds torch's.
+    """What all optimizers have. Each is a subclass in OPTIMIZERS; `core.training.learning` builds torch's.
 
     Its learning rate has a default of its own.
     """
@@ -131,7 +131,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     model.model_fields["name"].default: model for model in (Adam, Sgd, AdamW, Lbfgs)
 }
 """All optimizers by the name that recipes have for them. A new one is a class above, a name here, and a row in
-`core.training.optimizer`."""
+`core.training.learning`."""
 OPTIMIZER = TableOf("optimizer", About("Optimizer", "How a step is made of gradients."), "adam", OPTIMIZERS)
 ChosenOptimizer = Annotated[Optimizer, OPTIMIZER]
 """The field of a recipe that takes the settings of any optimizer."""

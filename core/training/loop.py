@@ -30,11 +30,10 @@ from core.messages import Message
 from core.optimizers import Moment
 from core.recipe import Recipe
 from core.training import checkpoint
-from core.training.batchnorm import estimate
 from core.training.checkpoint import AFTER_EPOCHS, AMID_EPOCHS, Checkpointer
 from core.training.device import autocast, to_device
+from core.training.learning import estimate, set_rates, shrink
 from core.training.objective import Objective, Tally, Terms, measure, terms
-from core.training.optimizer import set_rates, shrink
 from core.training.setup import Setup, prepare, started
 from core.training.state import Snapshot, TrainingState, deciding_loss
 

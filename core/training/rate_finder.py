@@ -24,8 +24,8 @@ from core.messages import Message
 from core.optimizers import Optimizer
 from core.recipe import Recipe
 from core.recipe_settings import rate_question
+from core.training.learning import spread_rate
 from core.training.loop import let_learn, take_step, training_batches
-from core.training.optimizer import spread_rate
 from core.training.setup import Setup, prepare
 
 STEPS = 100

@@ -31,11 +31,10 @@ from core.training.device import (
     spare_strided,
 )
 from core.training.inputs import Inputs, prepare_inputs, training_squares
-from core.training.learning import Learning, Start, by_block, learning, only_head, rate_groups
+from core.training.learning import ROWS, Learning, build_optimizer, by_block, learning, only_head, rate_groups
 from core.training.objective import Objective, balanced_weights, penalised
-from core.training.optimizer import ROWS, build_optimizer
 from core.training.plan import about_random_body
-from core.training.state import TrainingState, changing_tensors
+from core.training.state import Start, TrainingState, changing_tensors
 
 SHOWN = 12
 """Pictures of the first batch that are shown: of a whole one, each would be too small to see the difference."""

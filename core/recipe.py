@@ -99,7 +99,7 @@ AUGMENTATIONS = {
     "flip": Choice("Flip", "Flip mirrors them at random."),
     "standard": Choice("Standard", "Standard takes random crops, mirrors them, and varies colours a little."),
 }
-"""The ways to vary training pictures; `core.data.transforms` has a row for each, which says how."""
+"""The ways to vary training pictures; `core.data.tensors` has a row for each, which says how."""
 
 
 OneSeed = Field(ge=0, le=2**53 - 1)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from core.backbones.build import switch
-from core.data.batches import Batch, cut_into_batches, shuffled
 from core.data.scan import Example
+from core.data.tensors import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
 from core.events import (
     EpochEnded,

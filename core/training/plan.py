@@ -26,7 +26,7 @@ DRAWN: dict[str, Callable[[int], range]] = {
 }
 """By the recipe's name of the variation: the numbers of the variants that training draws from. 0 is the plain square.
 
-`core.data.transforms` makes them.
+`core.data.tensors` makes them.
 """
 
 

@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from core.data.batches import Batch
+from core.data.tensors import Batch
 from core.errors import Diverged
 from core.events import Event, Progress
 from core.messages import Message

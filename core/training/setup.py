@@ -12,9 +12,9 @@ from torchvision.transforms.v2.functional import to_pil_image
 from core.backbones import catalogue, pretrained
 from core.backbones.build import build, freeze
 from core.backbones.catalogue import Preprocessing
-from core.data.batches import cut_into_batches, shuffled
 from core.data.scan import read_image_folder
 from core.data.split import Split, draw_of, split
+from core.data.tensors import cut_into_batches, shuffled
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe

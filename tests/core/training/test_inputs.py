@@ -13,7 +13,7 @@ from core.backbones import catalogue
 from core.backbones.cut import cut
 from core.data.images import decode
 from core.data.scan import Example
-from core.data.transforms import framing, plain_square
+from core.data.tensors import framing, plain_square
 from core.results import predict
 from core.training import checkpoint
 from core.training.features import Features, FrozenPart

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from core.backbones import catalogue
-from core.data.batches import read_pixels
-from core.data.transforms import framing
+from core.data.tensors import framing, read_pixels
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, StepEnded
 from core.figures import balanced_accuracy, confusion_of, score
 from core.recipe import Recipe

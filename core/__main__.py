@@ -1,21 +1,38 @@
-"""The command line: `python -m core COMMAND`; each file of `core.cli` declares and runs some of the commands."""
+"""The command line: `python -m core COMMAND`.
+
+Each file of `core.cli` declares and runs some of the commands. Those that list what there is to start from and what can
+be set are here: `backbones`, `presets` and `settings`.
+"""
 
 import argparse
+import dataclasses
+import json
 import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from core.cli import about, data, runs, train
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from core.backbones import catalogue, pretrained
+from core.cli import data, runs, train
 from core.errors import BadRecipe, BadSettings, StoreBusy, ThawError
+from core.presets import PRESETS
+from core.settings import described
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe, bad settings or bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m core", description="Transfer learning from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, about, runs, data):
-        command.add_to(commands)
+    for declare in (train.add_to, _add_lists, runs.add_to, data.add_to):
+        declare(commands)
     options = parser.parse_args(arguments)
     try:
         _carry_out(options)
@@ -28,6 +45,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # As in `python -m core runs | head`: nobody reads on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # For what Python writes at its end.
     return 0
+
+
+def list_backbones(options: argparse.Namespace) -> None:
+    """Print the catalogue."""
+    backbones = [catalogue.get(name) for name in catalogue.names()]
+    if options.json:
+        for backbone in backbones:
+            state = pretrained.weights_state(backbone)
+            print(json.dumps(dataclasses.asdict(backbone) | {"weights_state": state}))
+        return
+    columns = [Column(title, no_wrap=True) for title in ("name", "parameters", "size", "top-1", "weights")]
+    table = Table(*columns, "blocks", title="top-1: torchvision's weights on ImageNet")
+    for backbone in backbones:
+        table.add_row(
+            backbone.name,
+            f"{backbone.parameters:,}",
+            f"{backbone.preprocessing.crop} px",
+            f"{backbone.weights.accuracy:.1f} %" if backbone.weights else "–",
+            pretrained.weights_state(backbone),
+            " ".join(block.name for block in backbone.blocks),
+        )
+    Console().print(table)
+
+
+def list_presets(options: argparse.Namespace) -> None:
+    """Print the presets: how many blocks learn, and the settings."""
+    if options.json:
+        for name, preset in PRESETS.items():
+            print(json.dumps({"name": name} | dataclasses.asdict(preset)))
+        return
+    table = Table(Column("preset", no_wrap=True), "blocks", "start from", "rates", "schedule", "epochs", "BatchNorm")
+    for name, preset in PRESETS.items():
+        rates = ", ".join(f"{group} {factor:g}" for group, factor in preset.rates.items())
+        blocks = "all" if preset.blocks is None else f"the last {preset.blocks}" if preset.blocks > 1 else "the head"
+        table.add_row(name, blocks, preset.weights, rates, preset.schedule, str(preset.epochs), preset.batchnorm)
+    Console().print(table)
+
+
+def list_settings(options: argparse.Namespace) -> None:
+    """Print every setting. Raises BadSettings when one of them is wrong."""
+    if options.json:
+        for setting in described():
+            print(json.dumps(dataclasses.asdict(setting)))
+        return
+    table = Table(Column("setting", no_wrap=True), "now", "default", "what it is")
+    for setting in described():
+        table.add_row(setting.variable, Text(setting.value), Text(setting.default), setting.about)
+    Console().print(table)
+
+
+def _add_lists(commands: "Commands") -> None:
+    """Declare the commands that list what there is to start from, and what can be set."""
+    command = commands.add_parser("backbones", help="list the backbones and their blocks")
+    command.add_argument("--json", action="store_true", help="print one object per backbone and line")
+    command.set_defaults(command=list_backbones)
+    command = commands.add_parser("presets", help="list the presets: settings that fit together")
+    command.add_argument("--json", action="store_true", help="print one object per preset and line")
+    command.set_defaults(command=list_presets)
+    command = commands.add_parser("settings", help="list the settings from the environment, with their values now")
+    command.add_argument("--json", action="store_true", help="print one object per setting and line")
+    command.set_defaults(command=list_settings)
 
 
 def _carry_out(options: argparse.Namespace) -> None:

@@ -1,18 +1,25 @@
-"""The one way to write a file: aside, flushed to the disk, then moved into place. Also JSON, and folders.
+"""The one way to write a file or to download it: aside, flushed to the disk, then moved into place. Also JSON, folders.
 
 Readers get the old file or the new one, whole, also after a power cut. A half file never stays: it is removed on any
 error, and each writer's half file has a name of its own.
 """
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from core.messages import Message
 
 PARTIAL = ".partial"
 """How the names of half files end."""
@@ -20,6 +27,13 @@ PATIENCE = 1.0 if os.name == "nt" else 0.0
 """Seconds to wait for somebody who has the old file open. Only Windows refuses to replace an open file."""
 SETTLED = 2 * 10**9
 """Nanoseconds after a change before a time stamp is relied on: clocks of file systems tick as slowly as that."""
+CHUNK = 2**20
+"""Bytes between two words about how far a download is."""
+TIMEOUT = 20.0
+"""Seconds of silence after which a connection counts as broken."""
+AGENT = "Thaw (a dashboard for transfer learning)"
+"""How the downloader introduces itself; some servers refuse Python's own name."""
+DIFFERS = Message("what arrived is not the file that was asked for: its checksum differs")
 
 Result = TypeVar("Result")
 
@@ -113,6 +127,41 @@ def sweep(folder: Path, older_than: float) -> None:
             path.unlink(missing_ok=True)
 
 
+class DownloadFailed(Exception):
+    """A file that cannot be had now; `reason` says why, and the caller makes a sentence of it."""
+
+    def __init__(self, reason: Message) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+def download(url: str, path: Path, checksum: str | None, size: int = 0) -> Generator[tuple[int, int], None, None]:
+    """Fetch `url` into `path`; yields (bytes done, bytes in all) on the way. `size` counts where the server says none.
+
+    `checksum` is "md5:HEX" or "sha256:HEX", in which HEX may be the beginning only; None where nobody knows it.
+    Raises DownloadFailed when the server cannot be reached or sends something else, OSError when `path` cannot be
+    written.
+    """
+    kind, _, expected = (checksum or "sha256:").partition(":")
+    digest = hashlib.new(kind, usedforsecurity=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_name(path)
+    done = 0
+    try:
+        with partial.open("xb") as file, closing(_chunks(url, size)) as chunks:
+            for chunk, total in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                yield done, max(done, total)
+        if not digest.hexdigest().startswith(expected):
+            raise DownloadFailed(DIFFERS)
+        flush(partial)
+        move_into_place(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _patiently(act: Callable[[], Result]) -> Result:
     """What `act` gives; on Windows again for PATIENCE seconds, while somebody has the file open."""
     give_up = time.monotonic() + PATIENCE
@@ -123,3 +172,18 @@ def _patiently(act: Callable[[], Result]) -> Result:
             if time.monotonic() >= give_up:
                 raise
             threading.Event().wait(0.02)
+
+
+def _chunks(url: str, size: int) -> Generator[tuple[bytes, int], None, None]:
+    """What the server sends, with the size of the whole."""
+    try:
+        with urlopen(Request(url, headers={"User-Agent": AGENT}), timeout=TIMEOUT) as response:
+            total = int(response.headers["Content-Length"] or size)
+            while chunk := response.read(CHUNK):
+                yield chunk, total
+            if response.length:  # So many bytes were announced and did not come.
+                raise HTTPException("the connection ended too early")
+    except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # It is an answer too, and would keep the connection open.
+        raise DownloadFailed(Message(str(error.reason if type(error) is URLError else error))) from error

@@ -1,7 +1,7 @@
 """Everything that decides a run, as one frozen value: TOML on disk, JSON in the store.
 
 `Recipe` holds the rules of single fields and of fields that belong together. Whether the backbone, its blocks and the
-image folder exist is a question about the world, and `core.training.validate` answers it.
+image folder exist is a question about the world, and `core.training.plan` answers it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from core.optimizers import Adam, ChosenOptimizer
+from core.optimizers import Adam, ChosenOptimizer, ChosenSchedule, Constant
 from core.recipe_fields import (
     About,
     Choice,
@@ -18,7 +18,6 @@ from core.recipe_fields import (
     Number,
     OneOf,
 )
-from core.schedules import ChosenSchedule, Constant
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ AUGMENTATIONS = {
     "flip": Choice("Flip", "Flip mirrors them at random."),
     "standard": Choice("Standard", "Standard takes random crops, mirrors them, and varies colours a little."),
 }
-"""The ways to vary training pictures; `core.data.transforms` has a row for each, which says how."""
+"""The ways to vary training pictures; `core.data.tensors` has a row for each, which says how."""
 
 
 OneSeed = Field(ge=0, le=2**53 - 1)

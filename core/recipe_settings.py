@@ -1,6 +1,6 @@
 """A recipe as plain settings: their names, the check of them, and their forms in TOML and JSON.
 
-Whether the backbone, its blocks and the image folder exist is a question about the world, and `core.training.validate`
+Whether the backbone, its blocks and the image folder exist is a question about the world, and `core.training.plan`
 answers it.
 """
 
@@ -15,10 +15,9 @@ from pydantic import ValidationError
 
 from core.errors import BadRecipe, Fault
 from core.messages import Message
-from core.optimizers import OPTIMIZER
+from core.optimizers import OPTIMIZER, SCHEDULE, Constant
 from core.recipe import Penalties, Rates, Recipe
 from core.recipe_fields import NO_SUCH_ROW, Frozen, Setting, TableOf, alternatives, beside, described
-from core.schedules import SCHEDULE, Constant
 
 TABLES: dict[str, TableOf] = {one.section: one for one in (OPTIMIZER, SCHEDULE)}
 """The sections of a recipe that are a row of a table."""

@@ -79,7 +79,7 @@ class Draft:
         return draw_of(Recipe.model_construct(**self.values))
 
     def settings(self) -> dict[str, Any]:
-        """The recipe's settings, unchecked (`core.training.validate`)."""
+        """The recipe's settings, unchecked (`core.training.plan`)."""
         backbone = self.chosen_backbone()
         everything = len(self.layers) == len(backbone.layers)
         trainable = "all" if everything else list(catalogue.names_of(backbone, self.layers))

@@ -9,7 +9,7 @@ from core import home
 from core.jobs import results
 from core.jobs.job import Job
 from core.jobs.kinds import IMPORTS, Given, Kind, cancel, request, shared_key
-from core.jobs.recover import ensure_progress
+from core.jobs.worker import ensure_progress
 from dashboard import draft
 from dashboard.services import saying_trouble, store
 from dashboard.text import plain, say

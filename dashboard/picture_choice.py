@@ -52,7 +52,7 @@ def _count() -> Split | None:
 def show_pictures() -> ImageFolder | None:
     """A strip of classes, each with some of its pictures and their number; returns what is in the folder.
 
-    Shows nothing, and returns None, for pictures that cannot be used: `core.training.validate` says why.
+    Shows nothing, and returns None, for pictures that cannot be used: `core.training.plan` says why.
     """
     if (folder := picture_sets.classes(current().data_path())) is None:
         return None

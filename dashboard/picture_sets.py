@@ -82,7 +82,7 @@ def name_in_address(path: str) -> None:
 
 
 def pictures(path: str) -> Scan | None:
-    """The pictures at a path; None where there are none or the page may not look: `core.training.validate` says why."""
+    """The pictures at a path; None where there are none or the page may not look: `core.training.plan` says why."""
     try:
         require_allowed(Path(path))
         return scan(Path(path))

@@ -16,7 +16,7 @@ from core.jobs.family import from_anywhere
 from core.jobs.store import Store, open_store
 from core.messages import Message
 from core.recipe import Recipe
-from core.training.validate import check
+from core.training.plan import check
 from dashboard.picture_sets import require_allowed
 from dashboard.text import say
 

@@ -22,8 +22,8 @@ from safetensors import SafetensorError, safe_open
 
 from core import home
 from core.backbones.catalogue import BUNDLED, FILE, Backbone, Preprocessing, get, lineage
-from core.download import DownloadFailed, download
 from core.errors import WeightsUnavailable
+from core.files import DownloadFailed, download
 from core.messages import Message
 from core.recipe import WEIGHTS
 from core.settings import torch_cache

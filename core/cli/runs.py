@@ -20,7 +20,6 @@ from core.jobs import worker
 from core.jobs.family import family_json
 from core.jobs.job import ALLOWED, STEP_COLUMNS, Run
 from core.jobs.process import training_places
-from core.jobs.recover import ensure_progress
 from core.jobs.store import Store, open_store
 from core.messages import Message, percent
 from core.recipe_settings import to_settings
@@ -131,7 +130,7 @@ def resume(options: argparse.Namespace) -> None:
     """Put a run into the queue again, and see that somebody works it off. Raises UnknownRun or NotNow."""
     store = open_store()
     store.runs.resume(options.run, options.epochs)
-    ensure_progress(store)
+    worker.ensure_progress(store)
 
 
 def work(_options: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ from core.messages import Message, percent
 from core.presets import expand
 from core.recipe import Recipe
 from core.recipe_settings import rate_question, read_toml
-from core.training.validate import check
+from core.training.plan import check
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

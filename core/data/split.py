@@ -1,33 +1,20 @@
 """Which pictures train, which validate, and which are kept for a test: the folder's own parts, or drawn ones.
 
-Also which variants of each of them are kept, so that a frozen part runs over each variant once. None is made here.
-
 The draw of a class depends on the seed and on the class's own files only: another class may come or go without
 changing it. A class gives pictures to training first, then to validation, then to the test.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
-from core.backbones import catalogue
 from core.data.scan import Example, ImageFolder
 from core.messages import Message
 from core.recipe import Recipe
 
 NAMED = 5
 """Classes that a sentence names, before it counts the others."""
-DRAWN: dict[str, Callable[[int], range]] = {
-    "none": lambda _views: range(1),
-    "flip": lambda _views: range(2),  # However many are asked for: there is no other variant than the mirror image.
-    "standard": lambda views: range(1, 1 + views),
-}
-"""By the recipe's name of the variation: the numbers of the variants that training draws from. 0 is the plain square.
-
-`core.data.transforms` makes them.
-"""
 
 
 @dataclass(frozen=True)
@@ -92,37 +79,6 @@ def split(folder: ImageFolder, draw: Draw) -> Split:
         *_about("Nothing tests these classes, which have too few pictures for it: {classes}.", untested),
     )
     return Split(tuple(train), tuple(val), tuple(test), (*folder.notices, *about))
-
-
-def keeps_variants(recipe: Recipe) -> bool:
-    """Whether there is a frozen part to run once: not where every epoch makes new variants, or all layers learn."""
-    if recipe.augment != "none" and recipe.views == 0:
-        return False
-    backbone = catalogue.get(recipe.backbone)
-    return backbone.first_layer not in catalogue.select(backbone, recipe.trainable)
-
-
-def drawn_numbers(recipe: Recipe) -> range:
-    """The numbers of a training picture's kept variants of which each epoch sees one."""
-    return DRAWN[recipe.augment](recipe.views)
-
-
-def kept_numbers(recipe: Recipe, split: Split) -> dict[Path, range]:
-    """Which variants are kept of each picture: the plain one for validation and test, what is drawn for training.
-
-    The plain ones of training pictures are kept too where BatchNorm's statistics are measured over them.
-    """
-    drawn = drawn_numbers(recipe)
-    trained_on = range(0 if measures_batchnorm(recipe) else drawn.start, drawn.stop)
-    plain = {example.path: range(1) for example in (*split.val, *split.test)}
-    return plain | {example.path: trained_on for example in split.train}
-
-
-def measures_batchnorm(recipe: Recipe) -> bool:
-    """Whether BatchNorm's statistics are measured anew, over training pictures as they are, before each validation."""
-    backbone = catalogue.get(recipe.backbone)
-    chosen = catalogue.select(backbone, recipe.trainable)
-    return recipe.batchnorm == "learn" and any(layer.is_batchnorm and layer.path in chosen for layer in backbone.layers)
 
 
 def _drawn_for_test(examples: list[Example], name: str, draw: Draw, is_val_drawn: bool) -> list[Example]:

@@ -26,9 +26,9 @@ from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
 
 from core import files
-from core.download import DownloadFailed, download
 from core.errors import BadData
 from core.events import Progress
+from core.files import DownloadFailed, download
 from core.intake.archive import ArchiveReader, Incoming, Member, Unreadable
 from core.intake.public import PUBLIC_SETS, PublicFile, PublicSet
 from core.intake.tar import tar_members

@@ -31,7 +31,7 @@ from core.jobs.store.runs import TRAIN
 from core.messages import Message
 from core.recipe import Recipe
 from core.recipe_settings import parse, to_settings, to_toml
-from core.training.validate import check
+from core.training.plan import check
 
 Result = dict[str, Any]
 Work = Generator[Event, None, Result]
@@ -178,7 +178,7 @@ def _inspect(given: InspectArguments, _desk: Desk) -> Work:
 
 def _preview(given: PreviewArguments, desk: Desk) -> Work:
     yield LOADING
-    from core.results.preview import first_batch  # Imported here because it brings torch along.
+    from core.training.setup import first_batch  # Imported here because it brings torch along.
 
     seen = first_batch(parse(given.settings))
     desk.results.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,10 @@
 
 It does not need the dashboard that started it: it reads requests from the store, writes events to the store, and goes
 on when the dashboard is closed. When the queue is empty it stays for a while, with what it has loaded, so that the next
-job begins at once. It puts jobs whose worker died back into the queue.
+job begins at once.
+
+Workers die, too. Every worker, and whoever looks at the queue, finds the jobs of dead ones, puts them back into the
+queue, and sees that workers are there for what waits.
 """
 
 import importlib
@@ -20,13 +23,23 @@ from filelock import FileLock, Timeout
 
 from core import events, home
 from core.errors import BadSettings, JobFailed, Outdated, StoreUnavailable, TakenOver
-from core.jobs.job import Job, Lane
+from core.events import Notice
+from core.jobs.job import ENDINGS, Job, Lane
 from core.jobs.kinds import KINDS
-from core.jobs.process import QUICK_PLACE, ROOT, card_of, lower_priority, process_id
-from core.jobs.recover import requeue_lost, title
-from core.jobs.results import tidy
+from core.jobs.process import (
+    QUICK_PLACE,
+    ROOT,
+    card_of,
+    ensure_light,
+    ensure_training,
+    is_gone,
+    lower_priority,
+    process_id,
+)
+from core.jobs.results import discard, tidy
 from core.jobs.store import Store, open_store
 from core.jobs.store.database import retry_while_unavailable
+from core.messages import Message
 from core.settings import settings, take_card
 
 LOOK_EVERY: dict[Lane, float] = {"training": 0.05, "light": 0.1}
@@ -43,6 +56,30 @@ UNDO = 3600.0
 """Seconds for which a deleted run can be brought back."""
 REMEMBERED = 86_400.0
 """Seconds for which an ended job is remembered that left nothing behind."""
+
+TRIES = 3
+"""Maximum number of automatic restarts; after that the cause is probably permanent."""
+SILENCE = 60.0
+"""Seconds without a heartbeat after which a worker counts as dead whose process cannot be looked at.
+
+Counted here, from the last change that was seen: clocks of machines differ, and may be set.
+"""
+_heard: dict[str, tuple[float | None, float]] = {}
+"""For each job, its heartbeat as seen last, and since when, by this machine's steady clock, it has been the same."""
+
+AGAIN = Message(
+    "The process that trained this run was gone, without a word. Training goes on from the last checkpoint."
+)
+LOST_RUN = Message(
+    "The process that trained this run was ended from outside {count} times, or the machine ran out of memory. "
+    "Choose a smaller batch size or image size if it was memory, and resume it or train again.",
+    count=TRIES + 1,
+)
+LOST_JOB = Message(
+    "The process was ended from outside {count} times, or the machine ran out of memory; nothing was changed. "
+    "Close other programs, and try again.",
+    count=TRIES + 1,
+)
 
 
 def main(lane: Lane = "training", place: int = 0) -> bool:
@@ -145,6 +182,69 @@ def start_again(lane: Lane, place: int, why: str) -> None:
     print(f"{why}; starting again", flush=True)
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "core.jobs.worker", lane, str(place)])
+
+
+def ensure_progress(store: Store) -> None:
+    """Requeue what was lost, and see that somebody works on all that is to be done."""
+    here = home.installation_id()
+    live = store.jobs.live()
+    for line in requeue_lost(store, live):
+        print(line, flush=True)
+    waiting = [job for job in live if job.status == "queued" and job.home in (None, here) and job.kind in KINDS]
+    if any(job.lane == "training" for job in waiting):
+        ensure_training(sum(job.lane == "training" for job in live))
+    light = [job for job in waiting if job.lane == "light"]
+    quick = sum(KINDS[job.kind].is_quick for job in light)
+    ensure_light(quick, len(light) - quick)
+
+
+def requeue_lost(store: Store, live: list[Job] | None = None) -> list[str]:
+    """Deal with every lost job; returns a line about each for a log."""
+    here = home.installation_id()
+    running = [job for job in (store.jobs.live() if live is None else live) if job.status == "running"]
+    # A light job is of its own THAW_HOME: no other machine can take it up.
+    mine = [job for job in running if job.lane == "training" or job.home == here]
+    return [line for job in mine if is_lost(job) for line in _deal_with(store, job)]
+
+
+def title(store: Store, job: Job) -> str:
+    """What to call a job in a log: "run 3", or its kind and id."""
+    return f"run {store.runs.of_job(job).id}" if job.lane == "training" else f"{job.kind} {job.id}"
+
+
+def is_lost(job: Job) -> bool:
+    """Whether the worker of a running job has died."""
+    if not job.worker:
+        return False
+    gone = is_gone(job.worker)
+    return _silence(job) > SILENCE if gone is None else gone
+
+
+def _silence(job: Job) -> float:
+    """For how many seconds this process has seen the same heartbeat."""
+    now = time.monotonic()
+    beat, since = _heard.get(job.id, (None, now))
+    if beat != job.heartbeat:
+        since = now
+    _heard[job.id] = (job.heartbeat, since)
+    return now - since
+
+
+def _deal_with(store: Store, job: Job) -> list[str]:
+    lost = f"{title(store, job)}: its worker {job.worker} is gone"
+    if job.request:
+        store.jobs.end(job.id, ENDINGS[job.request], job.worker)
+        discard(job)
+        return [f"{lost}; {ENDINGS[job.request]}, as was wished"]
+    if job.losses >= TRIES:
+        store.jobs.end(job.id, "failed", job.worker, message=LOST_RUN if job.lane == "training" else LOST_JOB)
+        discard(job)
+        return [f"{lost} for the {job.losses + 1}th time; failed"]
+    if not store.jobs.requeue(job):
+        return []
+    if job.lane == "training":
+        store.runs.append(store.runs.of_job(job).id, [Notice(AGAIN)])
+    return [f"{lost}; taken up again, {job.losses + 1} of {TRIES} times"]
 
 
 if __name__ == "__main__":

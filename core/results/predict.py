@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from core.backbones import catalogue
 from core.backbones.build import build, freeze, versioned
 from core.backbones.cut import Cut, cut
-from core.data.transforms import Normalise, plain_square
+from core.data.tensors import Normalise, plain_square
 from core.errors import BadCheckpoint
 from core.messages import Message
 from core.training.checkpoint import KeptModel

@@ -28,9 +28,9 @@ from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint, BadRecipe
 from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
+from core.optimizers import stretched
 from core.recipe import Recipe
 from core.recipe_settings import parse, to_settings
-from core.schedules import stretched
 from core.training.device import Numbers
 from core.training.objective import Tally
 from core.training.setup import Setup

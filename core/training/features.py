@@ -28,10 +28,9 @@ from torch import Tensor, fx
 from core import files
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import fold
-from core.data.batches import Batch, cut_into_batches, read_ahead
 from core.data.picture_info import hashes_of
 from core.data.scan import Example
-from core.data.transforms import Normalise, Variants
+from core.data.tensors import Batch, Normalise, Variants, cut_into_batches, read_ahead
 from core.errors import FeaturesUnavailable
 from core.events import Event, FeaturesReady, Progress
 from core.messages import Message

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from core.backbones import catalogue
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import cut
-from core.data.batches import Batch, kept_in_memory, read_ahead
 from core.data.picture_info import file_hash, memo_file
 from core.data.scan import Example
-from core.data.split import Split, drawn_numbers, keeps_variants, kept_numbers
-from core.data.transforms import AUGMENTATIONS, Normalise, Variants, plain_square
+from core.data.split import Split
+from core.data.tensors import AUGMENTATIONS, Batch, Normalise, Variants, kept_in_memory, plain_square, read_ahead
 from core.errors import FeaturesUnavailable
 from core.events import Event, Notice
 from core.messages import Message
 from core.recipe import Recipe
 from core.training.device import Precision
 from core.training.features import FrozenPart, Seen, features_of
+from core.training.plan import drawn_numbers, keeps_variants, kept_numbers
 
 Chosen = Sequence[Sequence[int]]
 """Batches of indices."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from core.backbones.build import switch
-from core.data.batches import Batch, cut_into_batches, shuffled
 from core.data.scan import Example
+from core.data.tensors import Batch, cut_into_batches, shuffled
 from core.errors import Diverged
 from core.events import (
     EpochEnded,
@@ -27,14 +27,13 @@ from core.events import (
 )
 from core.figures import Confusion, score
 from core.messages import Message
+from core.optimizers import Moment
 from core.recipe import Recipe
-from core.schedules import Moment
 from core.training import checkpoint
-from core.training.batchnorm import batchnorms, estimate
 from core.training.checkpoint import AFTER_EPOCHS, AMID_EPOCHS, Checkpointer
 from core.training.device import autocast, to_device
+from core.training.learning import estimate, set_rates, shrink
 from core.training.objective import Objective, Tally, Terms, measure, terms
-from core.training.optimizer import set_rates, shrink
 from core.training.setup import Setup, prepare, started
 from core.training.state import Snapshot, TrainingState, deciding_loss
 
@@ -190,9 +189,9 @@ def let_learn(setup: Setup, epoch: int) -> None:
 
 def settle_statistics(setup: Setup, epoch: int) -> Iterator[Progress]:
     """Give BatchNorms that learn their statistics those of the training pictures, without variations or dropout."""
-    layers = batchnorms(setup.learning(epoch).awake)
+    layers = setup.learning(epoch).measured
     switch(setup.everything.awake, training=False)
-    if not layers or setup.recipe.batchnorm != "learn":
+    if not layers:
         return
     switch(layers, training=True)
     # Shuffled, because a batch of one class has statistics of its own.

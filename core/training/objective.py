@@ -1,7 +1,7 @@
 """What training makes small: cross-entropy + l1·Σ|w| + l2·Σw², each term apart.
 
 The penalties are terms of the loss, not the optimizer's weight decay: with Adam the two differ (arXiv:1711.05101), and
-only a term can be drawn as a curve. L1 has a step of its own (`core.training.optimizer.shrink`); its term is measured.
+only a term can be drawn as a curve. L1 has a step of its own (`core.training.learning.shrink`); its term is measured.
 """
 
 from collections.abc import Sequence

@@ -17,15 +17,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from core.data.batches import Batch
+from core.data.tensors import Batch
 from core.errors import Diverged
 from core.events import Event, Progress
 from core.messages import Message
 from core.optimizers import Optimizer
 from core.recipe import Recipe
 from core.recipe_settings import rate_question
+from core.training.learning import spread_rate
 from core.training.loop import let_learn, take_step, training_batches
-from core.training.optimizer import spread_rate
 from core.training.setup import Setup, prepare
 
 STEPS = 100

@@ -1,17 +1,20 @@
-"""Everything a run needs before its first step: images, network, optimizer, device."""
+"""Everything a run needs before its first step: images, network, optimizer, device. And the pictures of that step."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor, nn, optim
+from torchvision.transforms.v2.functional import to_pil_image
 
 from core.backbones import catalogue, pretrained
 from core.backbones.build import build, freeze
 from core.backbones.catalogue import Preprocessing
 from core.data.scan import read_image_folder
 from core.data.split import Split, draw_of, split
+from core.data.tensors import cut_into_batches, shuffled
 from core.events import Event, Notice, Progress, RunStarted
 from core.messages import Message
 from core.recipe import Recipe
@@ -27,11 +30,14 @@ from core.training.device import (
     set_tf32,
     spare_strided,
 )
-from core.training.inputs import Inputs, prepare_inputs
-from core.training.learning import Learning, Start, about_random_body, by_block, learning, only_head, rate_groups
+from core.training.inputs import Inputs, prepare_inputs, training_squares
+from core.training.learning import ROWS, Learning, build_optimizer, by_block, learning, only_head, rate_groups
 from core.training.objective import Objective, balanced_weights, penalised
-from core.training.optimizer import ROWS, build_optimizer
-from core.training.state import TrainingState, changing_tensors
+from core.training.plan import about_random_body
+from core.training.state import Start, TrainingState, changing_tensors
+
+SHOWN = 12
+"""Pictures of the first batch that are shown: of a whole one, each would be too small to see the difference."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,21 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         device=device,
         precision=choose_training_precision(recipe.precision, inputs.network, device),
     )
+
+
+def first_batch(recipe: Recipe) -> list[tuple[Image.Image, str]]:
+    """Pictures and classes of the first batch of the first epoch of `recipe`, SHOWN at the most. No weights are needed.
+
+    They come from the inputs of training. Only where features cannot be kept, on a full disk or beyond their limit,
+    training makes other variants of the pictures than these. Raises BadData or BadImage.
+    """
+    folder = read_image_folder(Path(recipe.data))
+    examples = split(folder, draw_of(recipe))
+    size, _ = fit_batch_size(recipe.batch_size, len(examples.train))
+    batch = cut_into_batches(shuffled(len(examples.train), recipe.seeds.order, epoch=1), size)[0][:SHOWN]
+    inputs = training_squares(recipe, examples, catalogue.get(recipe.backbone).preprocessing.at(recipe.image_size))
+    (squares,), labels = next(inputs.training([batch], 1))
+    return [(to_pil_image(square), folder.classes[label]) for square, label in zip(squares, labels, strict=True)]
 
 
 def make_repeatable(recipe: Recipe) -> None:

@@ -1,13 +1,14 @@
-"""Where a run stands: all that the loop counts, and copies of what training changes in the model."""
+"""Where a run stands: all that the loop counts, copies of what training changes in the model, how far that moved."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from core.events import EpochEnded
+from core.training.learning import Parameters
 from core.training.objective import Tally
 
 
@@ -100,3 +101,35 @@ class Snapshot:
     def state(self) -> Mapping[str, Tensor]:
         """The model's state_dict as it was when the copy was taken."""
         return {**self._model.state_dict(), **self._copies}
+
+
+class Start:
+    """The weights that a run began with, of the blocks that learn."""
+
+    def __init__(self, blocks: Parameters, head: str) -> None:
+        self._head = [parameter for parameter in blocks.get(head, ()) if parameter.ndim >= 2]
+        self._blocks = {
+            name: [(parameter, parameter.detach().clone()) for parameter in parameters]
+            for name, parameters in blocks.items()
+        }
+
+    @torch.no_grad()
+    def moved(self) -> dict[str, float]:
+        """How far each block is from there: ‖w − w₀‖ / ‖w₀‖ over all its parameters."""
+        apart = [_length([now - then for now, then in pairs]) for pairs in self._blocks.values()]
+        began = [_length([then for _, then in pairs]) for pairs in self._blocks.values()]
+        shares = (torch.stack(apart) / torch.stack(began)).tolist()
+        return {name: share for name, share in zip(self._blocks, shares, strict=True) if share == share}
+
+    @torch.no_grad()
+    def zeros(self) -> float | None:
+        """The share of the head's weights that are exactly 0, 0…1; None where the head is frozen."""
+        if not self._head:
+            return None
+        nothing = torch.stack([(weight == 0).sum() for weight in self._head]).sum()
+        return float(nothing) / sum(weight.numel() for weight in self._head)
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    length: Tensor = torch.stack([tensor.norm() for tensor in tensors]).norm()
+    return length

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from core.jobs.job import Run
-from core.jobs.recover import ensure_progress
+from core.jobs.worker import ensure_progress
 from dashboard import draft
 from dashboard.runs import annotations
 from dashboard.runs.table import passes, run_filters, to_csv, to_table

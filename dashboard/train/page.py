@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import UnknownRun
 from core.jobs.job import provenance
 from core.jobs.process import ensure_training
-from core.jobs.recover import ensure_progress
+from core.jobs.worker import ensure_progress
 from core.presets import nearest
 from core.recipe import Recipe
 from dashboard import draft, picture_choice

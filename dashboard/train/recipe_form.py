@@ -8,16 +8,16 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
-from core.data.split import Split, kept_numbers
+from core.data.split import Split
 from core.errors import BadRecipe
 from core.jobs.kinds import RATES
 from core.messages import Message, percent
-from core.optimizers import OPTIMIZER
+from core.optimizers import OPTIMIZER, SCHEDULE
 from core.recipe import Recipe
 from core.recipe_fields import Setting, TableOf
 from core.recipe_settings import SETTINGS, TABLES, rate_question
-from core.schedules import SCHEDULE
 from core.settings import settings
+from core.training.plan import kept_numbers
 from dashboard.draft import current
 from dashboard.job_progress import result_of
 from dashboard.services import saying_trouble

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.jobs.job import Run
-from core.jobs.recover import ensure_progress
+from core.jobs.worker import ensure_progress
 from dashboard.services import store
 from dashboard.text import say
 

@@ -9,7 +9,7 @@ from core.events import EpochEnded, FeaturesReady, RunStarted
 from core.figures import few_images, looked_at, moved_in_words
 from core.jobs.family import figures
 from core.jobs.job import Run
-from core.jobs.recover import ensure_progress
+from core.jobs.worker import ensure_progress
 from core.messages import percent
 from dashboard import charts, run_history
 from dashboard.components.live_chart import live_chart

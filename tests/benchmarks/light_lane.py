@@ -17,8 +17,8 @@ import psutil
 from core.jobs.job import Job
 from core.jobs.kinds import ARCHIVE, PREVIEW, ArchiveArguments, PreviewArguments, request
 from core.jobs.process import LIGHT_PLACES
-from core.jobs.recover import ensure_progress
 from core.jobs.store import Store, open_store
+from core.jobs.worker import ensure_progress
 from core.recipe_settings import parse
 from tests.benchmarks.job import ROOT
 from tests.conftest import small_recipe

@@ -18,9 +18,8 @@ from PIL import Image
 from core.backbones import catalogue
 from core.backbones.build import build, freeze, train_mode
 from core.backbones.cut import cut
-from core.data.batches import read_pixels
 from core.data.scan import read_image_folder
-from core.data.transforms import Variants, framing, plain_square
+from core.data.tensors import Variants, framing, plain_square, read_pixels
 from core.events import EpochEnded, StepEnded
 from core.recipe import Recipe
 from core.training.device import choose_precision, find_device, keep_freed_memory

@@ -28,8 +28,8 @@ from core.home import SAMPLE_DATA
 from core.presets import PRESETS, expand
 from core.recipe import Recipe
 from core.training.loop import train
+from core.training.plan import check
 from core.training.setup import prepare
-from core.training.validate import check
 from tests.benchmarks import machine
 from tests.conftest import result_of
 

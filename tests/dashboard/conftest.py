@@ -29,7 +29,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         wanted.append(number)
 
     monkeypatch.setattr("core.jobs.process.ensure_training", ensure_training)
-    monkeypatch.setattr("core.jobs.recover.ensure_training", ensure_training)
+    monkeypatch.setattr("core.jobs.worker.ensure_training", ensure_training)
     return wanted
 
 

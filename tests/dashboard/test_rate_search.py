@@ -21,7 +21,7 @@ OpenPage = Callable[..., AppTest]
 @pytest.fixture(autouse=True)
 def no_light_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests do the work themselves."""
-    monkeypatch.setattr("core.jobs.recover.ensure_light", lambda *_: None)
+    monkeypatch.setattr("core.jobs.worker.ensure_light", lambda *_: None)
 
 
 def captions_of(page: AppTest) -> str:

@@ -11,9 +11,8 @@ from core import home
 from core.backbones.catalogue import FILE
 from core.jobs.process import process_id
 from core.jobs.store import Store
-from core.optimizers import OPTIMIZER, OPTIMIZERS
+from core.optimizers import OPTIMIZER, OPTIMIZERS, SCHEDULES
 from core.recipe_settings import SETTINGS, TABLES, parse
-from core.schedules import SCHEDULES
 from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
 from tests.core.jobs.by_number import claim

@@ -13,9 +13,9 @@ from core import events
 from core.events import Checkpointing, EpochEnded, Event, KeptTested, Progress, RunStarted, StepEnded
 from core.figures import Score, balanced_accuracy, counted, score
 from core.jobs.job import STEP_COLUMNS, FinalTest
-from core.jobs.store.tables import events as _events
-from core.jobs.store.tables import runs as _runs
-from core.jobs.store.tables import steps as _steps
+from core.jobs.store.database import events as _events
+from core.jobs.store.database import runs as _runs
+from core.jobs.store.database import steps as _steps
 
 _PASSING = (StepEnded, Progress, Checkpointing)
 """Events without a row among the events: steps have a table of their own, the others are soon of no interest."""

@@ -15,9 +15,8 @@ from core import events
 from core.errors import TakenOver
 from core.events import Event, Progress
 from core.jobs.job import ALLOWED, LIVE, Job, Lane, Request, Status
-from core.jobs.store.database import Database
-from core.jobs.store.tables import SHARED
-from core.jobs.store.tables import jobs as _jobs
+from core.jobs.store.database import SHARED, Database
+from core.jobs.store.database import jobs as _jobs
 from core.messages import Message
 
 HELD = _jobs.c.status == "running"

@@ -33,12 +33,12 @@ from core.jobs.job import (
     Status,
 )
 from core.jobs.store.database import Database
+from core.jobs.store.database import events as _events
+from core.jobs.store.database import jobs as _jobs
+from core.jobs.store.database import runs as _runs
+from core.jobs.store.database import steps as _steps
 from core.jobs.store.event_log import write_events
 from core.jobs.store.queue import FRONT, WAITING, Queue, add_job, last_place, note_progress, now, of_home, to_job
-from core.jobs.store.tables import events as _events
-from core.jobs.store.tables import jobs as _jobs
-from core.jobs.store.tables import runs as _runs
-from core.jobs.store.tables import steps as _steps
 from core.recipe import Recipe
 from core.recipe_settings import parse, to_settings
 

@@ -1,11 +1,13 @@
 """Networks for tests: torchvision's own initialisations take seconds for each, so these have other weights or none."""
 
+from collections.abc import Iterable
 from functools import cache
 from itertools import groupby
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.backbones import catalogue, survey
 from core.backbones.build import build, parameters_on_meta
@@ -20,6 +22,11 @@ EVERY = [name if name in ONE_PER_FAMILY else pytest.param(name, marks=pytest.mar
 def on_meta(name: str) -> nn.Module:
     """torchvision's network in eval mode, without memory. Shared: not to be changed."""
     return survey.network(name).eval()
+
+
+def batchnorms(modules: Iterable[nn.Module]) -> tuple[_BatchNorm, ...]:
+    """Those of `modules` that are BatchNorm layers with statistics."""
+    return tuple(module for module in modules if isinstance(module, _BatchNorm) and module.running_mean is not None)
 
 
 def quickly_built(name: str, classes: int, seed: int = 0) -> nn.Module:

@@ -17,8 +17,7 @@ from torchvision.models import (
 )
 
 from core.backbones import catalogue, pretrained
-from core.data.batches import read_pixels
-from core.data.transforms import Normalise, framing
+from core.data.tensors import Normalise, framing, read_pixels
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = ROOT / "core" / "backbones" / "weights"

@@ -17,8 +17,8 @@ from core import settings
 from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
 from core.backbones.pretrained import fetch_weights
-from core.download import CHUNK
 from core.errors import WeightsUnavailable
+from core.files import CHUNK
 
 CONTENT = b"0123456789" * (CHUNK // 4)
 CHECKSUM = hashlib.sha256(CONTENT).hexdigest()[:8]

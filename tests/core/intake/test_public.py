@@ -397,7 +397,7 @@ def test_given_up_at_any_event_it_is_whole_the_next_time(
     publish(name)
     whole = list(public_members(name, tmp_path / "whole", None))
     monkeypatch.setattr(public_fetch, "CHUNK", 1500)
-    monkeypatch.setattr("core.download.CHUNK", 1500)
+    monkeypatch.setattr("core.files.CHUNK", 1500)
     steps = [event for event in public_members(name, tmp_path / "counted", None) if isinstance(event, Progress)]
     assert {str(event.stage).split()[0] for event in steps} == {"Downloading", "Unpacking"}
     cache = tmp_path / "cache"
@@ -472,7 +472,7 @@ def test_another_content_and_none(
 
 
 def test_a_silent_server(cache: Path, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.download.TIMEOUT", 0.1)
+    monkeypatch.setattr("core.files.TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         publish_at("DTD", served, f"http://127.0.0.1:{silent.getsockname()[1]}/", monkeypatch)
         with pytest.raises(BadData, match="timed out"):

@@ -25,8 +25,8 @@ from core.jobs.kinds import (
     UploadArguments,
     request,
 )
-from core.jobs.recover import ensure_progress
 from core.jobs.store import Store
+from core.jobs.worker import ensure_progress
 from tests.conftest import small_recipe
 from tests.core.intake.bad_archives import zipped
 

@@ -10,8 +10,8 @@ import pytest
 from core import home
 from core.events import EpochEnded
 from core.jobs.job import Run
-from core.jobs.recover import LOST_RUN, TRIES
 from core.jobs.store import Store, open_store
+from core.jobs.worker import LOST_RUN, TRIES
 from core.recipe import Recipe
 from core.training import checkpoint
 from tests.conftest import MakeFolder, small_recipe

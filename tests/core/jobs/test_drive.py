@@ -18,8 +18,8 @@ from core.events import EpochEnded, FeaturesReady, Notice, RunFinished, RunStart
 from core.jobs.drive import drive
 from core.jobs.job import Run
 from core.jobs.process import ensure_training, process_id
-from core.jobs.recover import AGAIN, requeue_lost
 from core.jobs.store import Store, open_store, store_at
+from core.jobs.worker import AGAIN, requeue_lost
 from core.recipe_settings import read_toml
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.by_number import beat, claim
@@ -146,7 +146,7 @@ def test_an_old_process_with_the_same_number_is_not_the_worker_unless_it_is_hear
     worker = f"{host}/{pid}/1"
     claim(store, worker)
     assert requeue_lost(store) == []  # A clock that was set looks the same at first.
-    monkeypatch.setattr("core.jobs.recover.SILENCE", 0.0)
+    monkeypatch.setattr("core.jobs.worker.SILENCE", 0.0)
     beat(store, run, worker)
     assert requeue_lost(store) == []
     assert len(requeue_lost(store)) == 1
@@ -157,7 +157,7 @@ def test_a_silent_worker_on_another_machine_is_lost(store: Store, monkeypatch: p
     run = store.runs.queue(small_recipe(Path("pictures")))
     claim(store, "elsewhere/1/1")
     assert requeue_lost(store) == []
-    monkeypatch.setattr("core.jobs.recover.SILENCE", 0.0)
+    monkeypatch.setattr("core.jobs.worker.SILENCE", 0.0)
     beat(store, run, "elsewhere/1/1")
     assert requeue_lost(store) == []
     assert len(requeue_lost(store)) == 1

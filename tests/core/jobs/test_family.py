@@ -15,8 +15,8 @@ from core.figures import Score
 from core.jobs.family import children, each_picture_once, figures, status_of
 from core.jobs.job import Run, Status
 from core.jobs.process import process_id
-from core.jobs.recover import requeue_lost
 from core.jobs.store import Store, store_at
+from core.jobs.worker import requeue_lost
 from core.recipe import Recipe, Seeds
 from core.recipe_settings import parse, to_settings
 from tests.conftest import MakeFolder, small_recipe

@@ -18,8 +18,8 @@ from core.jobs import results
 from core.jobs.job import Job
 from core.jobs.kinds import KINDS, PUBLIC, InspectArguments, PublicArguments, cancel, request
 from core.jobs.process import LIGHT_PLACES, QUICK_PLACE, ensure_light
-from core.jobs.recover import LOST_JOB, TRIES
 from core.jobs.store import Store, open_store
+from core.jobs.worker import LOST_JOB, TRIES
 from tests.benchmarks.light_lane import PREVIEWS, PSS, thirty_previews
 from tests.core.intake.bad_archives import GOOD
 from tests.core.jobs import light

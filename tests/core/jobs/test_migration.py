@@ -29,7 +29,7 @@ from core.jobs import worker
 from core.jobs.migrations import migrate
 from core.jobs.process import process_id
 from core.jobs.store import Store, open_store, store_at
-from core.jobs.store.tables import tables
+from core.jobs.store.database import tables
 from core.messages import Message
 from core.recipe_settings import parse, to_settings
 from tests.core.jobs.old_homes import Expected, same_answers, unpack_old_home, weights_of_old_code

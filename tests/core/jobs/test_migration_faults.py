@@ -15,7 +15,7 @@ from core.jobs.drive import drive
 from core.jobs.migrations import migrate
 from core.jobs.process import process_id
 from core.jobs.store import open_store, store_at
-from core.jobs.store.tables import jobs
+from core.jobs.store.database import jobs
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.old_homes import unpack_old_home
 

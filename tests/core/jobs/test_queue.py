@@ -12,7 +12,7 @@ from core.errors import TakenOver
 from core.events import Notice, Progress
 from core.jobs.job import Job, Lane, Status
 from core.jobs.store import Store, store_at
-from core.jobs.store.tables import jobs as jobs_table
+from core.jobs.store.database import jobs as jobs_table
 from core.messages import Message
 
 HERE, ELSEWHERE = "a" * 32, "b" * 32

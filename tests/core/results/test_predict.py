@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.data.batches import read_pixels
-from core.data.transforms import Normalise, framing
+from core.data.tensors import Normalise, framing, read_pixels
 from core.errors import BadCheckpoint, BadImage
 from core.events import RunFinished
 from core.figures import Score

@@ -13,13 +13,12 @@ from core.backbones import catalogue
 from core.backbones.cut import cut
 from core.data.images import decode
 from core.data.scan import Example
-from core.data.transforms import framing, plain_square
+from core.data.tensors import framing, plain_square
 from core.results import predict
-from core.results.preview import first_batch
 from core.training import checkpoint
 from core.training.features import Features, FrozenPart
 from core.training.loop import train
-from core.training.setup import Setup, prepare
+from core.training.setup import Setup, first_batch, prepare
 from tests.conftest import SAMPLE_DATA, result_of, small_recipe
 
 

@@ -22,8 +22,8 @@ from core.recipe import Recipe
 from core.recipe_settings import parse
 from core.training.checkpoint import load_model
 from core.training.loop import train
+from core.training.plan import check
 from core.training.setup import prepare
-from core.training.validate import check
 from tests.conftest import MakeFolder, result_of, small_recipe
 
 SMALL = "squeezenet1_1"

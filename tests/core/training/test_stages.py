@@ -7,18 +7,17 @@ import pytest
 import torch
 
 from core.backbones import catalogue
-from core.data.batches import read_pixels
-from core.data.transforms import framing
+from core.data.tensors import framing, read_pixels
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, StepEnded
 from core.figures import balanced_accuracy, confusion_of, score
 from core.recipe import Recipe
 from core.results.predict import answering
 from core.training import checkpoint
-from core.training.batchnorm import batchnorms
 from core.training.loop import let_learn, train
 from core.training.setup import prepare
 from core.training.state import TrainingState, deciding_loss
 from tests.conftest import MakeFolder, result_of, small_recipe
+from tests.core.backbones.networks import batchnorms
 
 
 def said_by(recipe: Recipe, folder: Path, features: Path | None = None) -> list[Event]:

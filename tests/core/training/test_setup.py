@@ -10,10 +10,9 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from core.backbones import catalogue
 from core.backbones.cut import cut
 from core.events import FeaturesReady
-from core.results.preview import MOST, first_batch
 from core.training.features import FrozenPart
 from core.training.loop import training_batches
-from core.training.setup import Setup, prepare
+from core.training.setup import SHOWN, Setup, first_batch, prepare
 from tests.conftest import MakeFolder, small_recipe
 
 
@@ -64,7 +63,7 @@ def test_the_pictures_shown_are_those_of_the_first_batch(
 
 
 def test_no_more_are_shown_than_can_be_told_apart(make_folder: MakeFolder) -> None:
-    assert len(first_batch(small_recipe(make_folder(a=20, b=20), batch_size=32))) == MOST
+    assert len(first_batch(small_recipe(make_folder(a=20, b=20), batch_size=32))) == SHOWN
 
 
 def test_no_weights_are_needed(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,16 @@
-"""From a picture to what the network sees: the pre-processing that the pretrained weights were trained with.
+"""Pictures as tensors: read, cut to the square that the network sees, varied, and put into batches ahead of their use.
 
-Pictures stay bytes as long as possible: that takes a quarter of the memory. `Normalise` turns a whole batch into
-numbers at once, on the device.
+The pre-processing is that which the pretrained weights were trained with. Pictures stay bytes as long as possible: that
+takes a quarter of the memory. `Normalise` turns a whole batch into numbers at once, on the device.
 """
 
 import functools
 import math
+import os
 import random
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +20,18 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from core.backbones.catalogue import Preprocessing
-from core.data.batches import read_pixels
+from core.data.images import decode
 
+ReadPicture = Callable[[Path], Tensor]
+"""From a path to a picture, uint8 (3, H, W)."""
 Frame = Callable[[Tensor], Tensor]
 """From a picture, uint8 (3, H, W), to the square that the network sees of it, uint8 (3, crop, crop)."""
+ReadSource = Callable[[Preprocessing, Path], Tensor]
+"""From a picture's path to what is shown, or varied, of it: uint8 (3, H, W). Raises BadImage."""
+ReadIndex = Callable[[int], Tensor]
+"""From an index to a tensor, of one shape for all indices."""
+Batch = tuple[tuple[Tensor, ...], Tensor]
+"""What goes into the network, one tensor for each of its inputs, and the labels."""
 
 CROP_SCALE = (0.35, 1.0)
 """Share of a picture's area that a random crop shows. ImageNet's usual 0.08 would often miss what the picture is of."""
@@ -29,15 +40,46 @@ JITTER = 0.2
 """Brightness, contrast and saturation are multiplied by a factor from 1 - JITTER to 1 + JITTER."""
 
 
+def read_pixels(path: Path, least: int | None = None) -> Tensor:
+    """The image at `path` as a person sees it: uint8 (3, H, W). Raises BadImage as `core.data.images` does.
+
+    `least` is how many pixels of the shorter side are needed: a large JPEG may then come smaller than it is.
+
+    Pillow decodes as fast as torchvision, whose own decoders are deprecated; what follows is faster on tensors.
+    """
+    pixels: Tensor = functional.pil_to_tensor(decode(path, least=least))
+    return pixels
+
+
+def kept_in_memory(read: ReadPicture, budget: int) -> ReadPicture:
+    """`read`, its results kept in memory until they take `budget` bytes.
+
+    The first ones stay: every epoch reads every picture, so the pictures read last would be gone before they are
+    needed again.
+    """
+    kept: dict[Path, Tensor] = {}
+    lock = threading.Lock()
+    left = budget
+
+    def read_or_recall(path: Path) -> Tensor:
+        nonlocal left
+        if path in kept:
+            return kept[path]
+        image = read(path)
+        with lock:
+            if path not in kept and image.nbytes <= left:
+                kept[path] = image
+                left -= image.nbytes
+        return image
+
+    return read_or_recall
+
+
 def framing(preprocessing: Preprocessing) -> Frame:
     """Resize the shorter side and crop the centre, as torchvision's `weights.transforms()` begins."""
     mode = v2.InterpolationMode(preprocessing.interpolation)
     steps: Frame = v2.Compose([v2.Resize(preprocessing.resize, mode), v2.CenterCrop(preprocessing.crop)])
     return steps
-
-
-ReadSource = Callable[[Preprocessing, Path], Tensor]
-"""From a picture's path to what is shown, or varied, of it: uint8 (3, H, W). Raises BadImage."""
 
 
 def plain_square(preprocessing: Preprocessing, path: Path) -> Tensor:
@@ -109,7 +151,7 @@ class Augmentation:
     """How pictures are varied, in new ways in every epoch or in a few ways that are kept.
 
     `source` reads what is varied. `vary(preprocessing, key)` makes a new variant, decided by the key, a text, alone.
-    `variant(preprocessing, content, number)` makes one of those that are kept (`core.data.split`), but for 0, the
+    `variant(preprocessing, content, number)` makes one of those that are kept (`core.training.plan`), but for 0, the
     plain square.
     """
 
@@ -165,3 +207,38 @@ class Variants:
             return augmentation.variant(self.preprocessing, content, number)(read(augmentation.source))
 
         return torch.stack([variant(number) for number in numbers])
+
+
+def shuffled(count: int, seed: int, epoch: int) -> list[int]:
+    """The shuffled indices of one epoch, decided by `seed` and `epoch` alone."""
+    indices = list(range(count))
+    random.Random(f"{seed}/{epoch}").shuffle(indices)
+    return indices
+
+
+def cut_into_batches(indices: Sequence[int], size: int) -> list[list[int]]:
+    """Cut `indices` into batches of `size`; a last batch of one joins the one before it, which then has `size` + 1.
+
+    BatchNorm in training mode cannot normalise a single value per channel.
+    """
+    batches = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [batches[-2] + batches[-1]]
+    return batches
+
+
+def read_ahead(read: ReadIndex, chosen: Sequence[Sequence[int]], ahead: int = 1) -> Iterator[Tensor]:
+    """What `read` gives for the indices of each batch, stacked; batch after batch.
+
+    The next batches, `ahead` of them, are read in threads while the caller works on this one. Raises what `read`
+    raises.
+    """
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+
+        def begin(batch: Sequence[int]) -> list[Future[Tensor]]:
+            return [threads.submit(read, index) for index in batch]
+
+        begun = [begin(batch) for batch in chosen[:ahead]]
+        for position in range(ahead, ahead + len(chosen)):
+            begun += [begin(following) for following in chosen[position : position + 1]]
+            yield torch.stack([image.result() for image in begun.pop(0)])

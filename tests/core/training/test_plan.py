@@ -1,4 +1,4 @@
-"""What only the catalogue and the disk can tell."""
+"""What a recipe comes to, as only the catalogue and the disk can tell."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.errors import BadRecipe, Fault
-from core.training.validate import check
+from core.training.plan import check
 from tests.conftest import MakeFolder
 
 

@@ -1,15 +1,13 @@
 """People bring their own pictures: an archive, a bad one, files, a folder, the camera; they tidy up, and train."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.data import datasets
 from core.data.scan import read_image_folder
-from tests.browser.conftest import Dashboard, wait_for_points
+from tests.browser.conftest import Dashboard, OpenPage, wait_for_points
 from tests.conftest import MakeFolder
 from tests.core.intake.bad_archives import picture, zipped
 
@@ -22,7 +20,7 @@ def open_data(page: Page) -> None:
 
 
 def sets(dashboard: Dashboard) -> list[datasets.DataSet]:
-    return datasets.list_datasets(dashboard.log.parent / "data")
+    return datasets.list_datasets(dashboard.home / "data")
 
 
 def archive(tmp_path: Path, *labels: str, count: int = 12) -> Path:
@@ -118,18 +116,8 @@ def test_a_whole_folder_is_picked(page: Page, dashboard: Dashboard, make_folder:
     assert read_image_folder(data.folder).classes == ("blue", "red")
 
 
-@pytest.fixture
-def camera_page(with_camera: Browser, dashboard: Dashboard) -> Iterator[Page]:
-    """A page in a browser with a camera."""
-    context = with_camera.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(dashboard.url)
-    yield page
-    context.close()
-
-
-def test_two_classes_come_from_the_camera(camera_page: Page, dashboard: Dashboard) -> None:
-    page = camera_page
+def test_two_classes_come_from_the_camera(with_camera: Browser, open_page: OpenPage, dashboard: Dashboard) -> None:
+    page = open_page(browser=with_camera)
     open_data(page)
     choose_way(page, "Camera")
     for number, label in enumerate(("cup", "spoon")):

@@ -1,14 +1,13 @@
 """The live view of a run that a worker trains: zoom, legend, other browsers, stop, restart of the server."""
 
 import re
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.jobs.process import ensure_training
 from core.recipe_settings import parse
-from tests.browser.conftest import Dashboard, block, wait_for_points
+from tests.browser.conftest import Dashboard, OpenPage, block, wait_for_points
 from tests.conftest import MakeFolder
 
 
@@ -21,9 +20,12 @@ def long_run(dashboard: Dashboard, make_folder: MakeFolder) -> int:
     return run
 
 
-def open_run(page: Page, dashboard: Dashboard, run: int) -> None:
-    page.goto(f"{dashboard.url}/?run={run}")
+@pytest.fixture
+def page(open_page: OpenPage, long_run: int) -> Page:
+    """A page that shows the run."""
+    page = open_page(f"?run={long_run}")
     wait_for_points(page, 3)
+    return page
 
 
 def zoom_into_loss(page: Page) -> list[float]:
@@ -52,8 +54,7 @@ def points(page: Page) -> int:
     return found
 
 
-def test_zoom_and_hidden_curves_survive_updates(page: Page, dashboard: Dashboard, long_run: int) -> None:
-    open_run(page, dashboard, long_run)
+def test_zoom_and_hidden_curves_survive_updates(page: Page) -> None:
     page.evaluate("document.querySelector('.chart').dataset.witness = 'the same chart'")
     zoomed = zoom_into_loss(page)
     page.locator(".chart").first.locator(".legendtoggle").nth(1).click()
@@ -65,41 +66,33 @@ def test_zoom_and_hidden_curves_survive_updates(page: Page, dashboard: Dashboard
     assert page.evaluate("document.querySelector('.chart').dataset.witness") == "the same chart"
 
 
-def test_stop_keeps_what_was_learnt(page: Page, dashboard: Dashboard, long_run: int, thaw_home: Path) -> None:
-    open_run(page, dashboard, long_run)
-    page.get_by_role("button", name=re.compile("Stop$")).click()
-    expect(page.get_by_text("Stopped")).to_be_visible()
-    run = dashboard.store.runs.get(long_run)
-    assert run.status == "stopped"
-    assert (thaw_home / "runs" / str(long_run) / "model.safetensors").is_file()
-
-
-def test_a_second_browser_sees_the_same_run(page: Page, browser: Browser, dashboard: Dashboard, long_run: int) -> None:
-    open_run(page, dashboard, long_run)
-    other = browser.new_context().new_page()
-    open_run(other, dashboard, long_run)
-    expect(other.get_by_text(f"Run {long_run}")).to_be_visible()
-    expect(block(other, "fire9")).to_be_visible()
-    other.context.close()
-
-
 def test_training_outlives_the_server(page: Page, dashboard: Dashboard, long_run: int) -> None:
-    open_run(page, dashboard, long_run)
     before = points(page)
     dashboard.stop()
     assert dashboard.store.runs.get(long_run).status == "running"
     dashboard.start()
-    open_run(page, dashboard, long_run)
+    page.reload()
     wait_for_points(page, before + 10)
 
 
-def test_the_list_opens_a_run(page: Page, dashboard: Dashboard, long_run: int) -> None:
-    page.get_by_role("link", name="Runs").click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
-    table = page.get_by_test_id("stDataFrame")
+def test_a_second_browser_opens_the_same_run_from_the_list(
+    page: Page, open_page: OpenPage, dashboard: Dashboard, long_run: int
+) -> None:
+    other = open_page()
+    other.get_by_role("link", name="Runs").click()
+    expect(other.get_by_role("heading", name="Runs")).to_be_visible()
+    table = other.get_by_test_id("stDataFrame")
     expect(table).to_be_visible()
     box = table.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 75, box["y"] + 52)  # The first column has the ticks.
-    expect(page).to_have_url(f"{dashboard.url}/?run={long_run}")
-    wait_for_points(page, 3)
+    other.mouse.click(box["x"] + 75, box["y"] + 52)  # The first column has the ticks.
+    expect(other).to_have_url(f"{dashboard.url}/?run={long_run}")
+    wait_for_points(other, 3)
+    expect(other.get_by_text(f"Run {long_run}")).to_be_visible()
+    expect(block(other, "fire9")).to_be_visible()
+
+    page.get_by_role("button", name=re.compile("Stop$")).click()
+    expect(page.get_by_text("Stopped")).to_be_visible()
+    run = dashboard.store.runs.get(long_run)
+    assert run.status == "stopped"
+    assert (dashboard.home / "runs" / str(long_run) / "model.safetensors").is_file()

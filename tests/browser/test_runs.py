@@ -128,11 +128,19 @@ def test_two_runs_are_compared_and_the_address_shows_it_to_others(
         assert dashes == ["dash", "solid"] * 2
 
 
-def test_a_run_is_deleted_and_taken_back(page: Page, dashboard: Dashboard, data: Path) -> None:
+def test_a_run_is_named_deleted_and_taken_back(
+    page: Page, open_page: OpenPage, dashboard: Dashboard, data: Path
+) -> None:
     other, run = queue(dashboard, data, epochs=1), queue(dashboard, data, epochs=1)
     finish(dashboard, other, run)
     page.get_by_role("link", name="Runs").click()
     tick(page, 0)
+    page.get_by_role("button", name="Name and note").click()
+    page.get_by_role("textbox", name="Name", exact=True).fill("<b>bold</b> **star**")
+    page.get_by_role("button", name="Save").click()
+    assert wait_until(lambda: dashboard.store.runs.get(run).name != "")
+    expect(open_run(open_page, run).get_by_text("<b>bold</b> **star**")).to_be_visible()
+
     page.get_by_role("button", name="Delete").click()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name=f"Delete run {run}").click()
     expect(page.get_by_text(f"Deleted: run {run}.")).to_be_visible()
@@ -142,18 +150,3 @@ def test_a_run_is_deleted_and_taken_back(page: Page, dashboard: Dashboard, data:
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text(f"Deleted: run {run}.")).not_to_be_visible()
     assert [one.id for one in dashboard.store.runs.all()] == [run, other]
-
-
-def test_a_run_gets_a_name_that_is_shown_as_text(
-    page: Page, open_page: OpenPage, dashboard: Dashboard, data: Path
-) -> None:
-    run = queue(dashboard, data, epochs=1)
-    finish(dashboard, run)
-    page.get_by_role("link", name="Runs").click()
-    tick(page, 0)
-    page.get_by_role("button", name="Name and note").click()
-    page.get_by_role("textbox", name="Name", exact=True).fill("<b>bold</b> **star**")
-    page.get_by_role("button", name="Save").click()
-    assert wait_until(lambda: dashboard.store.runs.get(run).name != "")
-    page = open_run(open_page, run)
-    expect(page.get_by_text("<b>bold</b> **star**")).to_be_visible()

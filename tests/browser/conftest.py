@@ -1,4 +1,4 @@
-"""The dashboard as people use it: a server of its own, real worker processes, and a real Chromium or Chrome."""
+"""The dashboard as people use it: a real server, real worker processes, and a real Chromium or Chrome."""
 
 import os
 import re
@@ -6,16 +6,23 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import psutil
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from core.jobs.process import end
 from core.jobs.store import store_at
+from core.jobs.store.tables import tables
+from tests.browser.serve import IDLE
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -65,23 +72,27 @@ def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> I
 class Dashboard:
     """A running dashboard with a THAW_HOME of its own; both survive a restart of the server."""
 
+    program = "streamlit"
+
     def __init__(self, home: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        self.home = home
         self.url = f"http://localhost:{self.port}"
         self.environment = {**os.environ, "THAW_HOME": str(home)}
         self.store = store_at(f"sqlite:///{(home / 'thaw.sqlite').as_posix()}")
         self.log = home / "server.log"
 
     def start(self, script: str = "dashboard/app.py") -> None:
-        command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
+        command = [sys.executable, "-m", self.program, "run", script, "--server.headless=true"]
         with self.log.open("ab") as output:
-            self.server = subprocess.Popen(
-                [*command, f"--server.port={self.port}"], cwd=ROOT, env=self.environment, stdout=output, stderr=output
-            )
+            self.server = self._run([*command, f"--server.port={self.port}"], output)
         with urllib.request.urlopen(self._when_up(), timeout=30) as answer:
             assert answer.status == 200
+
+    def _run(self, command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
     def _when_up(self) -> str:
         """The address of the health check, once the server takes connections."""
@@ -99,38 +110,141 @@ class Dashboard:
         self.server.wait(timeout=20)
 
 
-@pytest.fixture
-def dashboard(thaw_home: Path) -> Iterator[Dashboard]:
-    thaw_home.mkdir()
-    running = Dashboard(thaw_home)
+class SharedDashboard(Dashboard):
+    """One for all tests, with workers that stay warm from one to the next; `empty` makes it as it was at first."""
+
+    program = "tests.browser.serve"
+
+    def __init__(self, home: Path, variables: dict[str, str]) -> None:
+        super().__init__(home)
+        self.variables = variables | {"THAW_HOME": str(home)}
+        self.environment |= self.variables
+        self.environment.pop("THAW_DATABASE_URL", None)
+
+    def _run(self, command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdin=pipe, stdout=pipe, stderr=log)
+
+    def stop(self) -> None:
+        with self.server:
+            super().stop()
+
+    def empty(self) -> None:
+        """Forget pages, jobs, runs and files; pages must be closed. What has not ended in time is ended, and told."""
+        said = self._settle()
+        if said != IDLE:
+            self.stop()
+            self.start()
+        jobs_ended = self._end_jobs()
+        if not jobs_ended:
+            self.end_workers()
+        with self.store.database.transaction() as connection:
+            for table in reversed(tables.sorted_tables):
+                connection.execute(table.delete())
+            connection.exec_driver_sql("DELETE FROM sqlite_sequence")
+        for folder in self.home.glob("*/"):
+            shutil.rmtree(folder)
+        assert (said, jobs_ended) == (IDLE, True)
+
+    def _settle(self) -> str:
+        """Have the server wait for its scripts and forget what they cached; what it says."""
+        if self.server.poll() is not None:
+            return "the server has ended"
+        assert self.server.stdin
+        assert self.server.stdout
+        self.server.stdin.write(b".")
+        self.server.stdin.flush()
+        return self.server.stdout.readline().decode().strip()
+
+    def _end_jobs(self) -> bool:
+        """Ask all jobs to stop; whether they do. A worker has written all that it writes when its job has ended."""
+        for job in self.store.jobs.live():
+            self.store.jobs.request_stop(job.id)
+        return wait_until(lambda: not self.store.jobs.live(), 30)
+
+    def end_workers(self) -> None:
+        """End the processes that work in this THAW_HOME, also those that are only on their way to it."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                is_here = process.environ().get("THAW_HOME") == str(self.home)
+                if is_here and "core.jobs.worker" in process.cmdline():
+                    end(process)
+
+
+@pytest.fixture(scope="session")
+def shared_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDashboard]:
+    """Its pages may use the folders of all tests."""
+    variables = {"THAW_DATA_ROOTS": str(tmp_path_factory.getbasetemp()), "THAW_WORKER_IDLE": "60"}
+    running = SharedDashboard(tmp_path_factory.mktemp("thaw_home"), variables)
     running.start()
     yield running
     running.stop()
-    for run in running.store.runs.all():
-        if run.status == "running" and run.job.worker:
-            psutil.Process(int(run.job.worker.split("/")[1])).kill()
+    running.end_workers()
+    running.store.database.close()
     assert "Traceback" not in running.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def page(browser: Browser, dashboard: Dashboard) -> Iterator[Page]:
-    """A page of a projector's size that talks to its own server only, and reports no errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
+def dashboard(
+    shared_dashboard: SharedDashboard, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SharedDashboard]:
+    """The dashboard, empty; workers that a test starts itself are like those of the server."""
+    assert not thaw_home.exists()
+    for name, value in shared_dashboard.variables.items():
+        monkeypatch.setenv(name, value)
+    logged = shared_dashboard.log.stat().st_size
+    yield shared_dashboard
+    shared_dashboard.empty()
+    assert "Traceback" not in shared_dashboard.log.read_bytes()[logged:].decode(errors="replace")
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, dashboard: Dashboard) -> Iterator[OpenPage]:
+    """Opens pages, each in a session of its own and of a projector's size.
+
+    They must talk to their own server only, and report no errors.
+    """
+    contexts: list[BrowserContext] = []
     foreign: list[str] = []
     errors: list[str] = []
-    page.on("request", lambda request: _note_foreign(request.url, dashboard.url, foreign))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(dashboard.url)
-    yield page
-    context.close()
+
+    def open_one(address: str = "", browser: Browser = browser, **options: Any) -> Page:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options}))
+        page = contexts[-1].new_page()
+        page.on("request", lambda request: _note_foreign(request.url, dashboard.url, foreign))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{dashboard.url}/{address}")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
     assert foreign == []
     assert errors == []
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """A page that shows what a new user sees."""
+    return open_page()
 
 
 def _note_foreign(url: str, own: str, foreign: list[str]) -> None:
     if not url.startswith((own, "data:", "blob:", own.replace("http", "ws"))):
         foreign.append(url)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 90) -> bool:
+    """Whether it comes to hold in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        threading.Event().wait(0.02)
+    return True
 
 
 def block(page: Page, name: str) -> Locator:

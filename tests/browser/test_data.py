@@ -1,15 +1,13 @@
 """People bring their own pictures: an archive, a bad one, files, a folder, the camera; they tidy up, and train."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.data import datasets
 from core.data.scan import read_image_folder
-from tests.browser.conftest import Dashboard, wait_for_points
+from tests.browser.conftest import Dashboard, OpenPage, wait_for_points
 from tests.conftest import MakeFolder
 from tests.core.intake.bad_archives import picture, zipped
 
@@ -22,7 +20,7 @@ def open_data(page: Page) -> None:
 
 
 def sets(dashboard: Dashboard) -> list[datasets.DataSet]:
-    return datasets.list_datasets(dashboard.log.parent / "data")
+    return datasets.list_datasets(dashboard.home / "data")
 
 
 def archive(tmp_path: Path, *labels: str, count: int = 12) -> Path:
@@ -71,7 +69,9 @@ def test_upload_a_zip_tidy_it_up_and_train_on_it(page: Page, dashboard: Dashboar
     assert datasets.read_dataset(data.folder).name == "mine"
 
 
-def test_a_bad_zip_shows_its_sentence(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
+def test_a_bad_zip_shows_its_sentence_and_a_remedy_is_one_click_away(
+    page: Page, dashboard: Dashboard, tmp_path: Path
+) -> None:
     open_data(page)
     (tmp_path / "bad.zip").write_bytes(b"PK\3\4 nothing good")
     upload(page, tmp_path / "bad.zip")
@@ -80,14 +80,9 @@ def test_a_bad_zip_shows_its_sentence(page: Page, dashboard: Dashboard, tmp_path
     assert sets(dashboard) == []
     page.get_by_role("button", name="Dismiss").click()
     expect(page.get_by_text("is damaged, or no zip or tar archive")).to_have_count(0)
-    upload(page, archive(tmp_path, "a", "b"))
-    expect(page.get_by_role("heading", name="mine")).to_be_visible()
-
-
-def test_a_remedy_is_one_click_away(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
-    open_data(page)
     upload(page, archive(tmp_path, "a", "b", "c"))
     expect(page.get_by_role("heading", name="mine")).to_be_visible()
+
     (data,) = sets(dashboard)
     choose_way(page, "Files")
     label = page.get_by_role("textbox", name="Class of these pictures")
@@ -118,18 +113,8 @@ def test_a_whole_folder_is_picked(page: Page, dashboard: Dashboard, make_folder:
     assert read_image_folder(data.folder).classes == ("blue", "red")
 
 
-@pytest.fixture
-def camera_page(with_camera: Browser, dashboard: Dashboard) -> Iterator[Page]:
-    """A page in a browser with a camera."""
-    context = with_camera.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(dashboard.url)
-    yield page
-    context.close()
-
-
-def test_two_classes_come_from_the_camera(camera_page: Page, dashboard: Dashboard) -> None:
-    page = camera_page
+def test_two_classes_come_from_the_camera(with_camera: Browser, open_page: OpenPage, dashboard: Dashboard) -> None:
+    page = open_page(browser=with_camera)
     open_data(page)
     choose_way(page, "Camera")
     for number, label in enumerate(("cup", "spoon")):

@@ -1,9 +1,13 @@
 """What a new user does: choose, click, train, watch, come back."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psutil
 from playwright.sync_api import Page, expect
 
+from core.jobs.job import Run
 from tests.browser.conftest import Dashboard, block, wait_for_points
 
 
@@ -11,6 +15,18 @@ def choose(page: Page, box: str, option: str) -> None:
     """Search by typing, as people do in a list of 80."""
     page.get_by_role("combobox", name=re.compile(box)).fill(option)
     page.get_by_role("option", name=re.compile(f"^{re.escape(option)}")).click()
+
+
+@contextmanager
+def held(run: Run) -> Iterator[None]:
+    """The run's worker stands still, so that the run does not end meanwhile."""
+    assert run.job.worker
+    worker = psutil.Process(int(run.job.worker.split("/")[1]))
+    worker.suspend()
+    try:
+        yield
+    finally:
+        worker.resume()
 
 
 def test_the_main_job(page: Page, dashboard: Dashboard) -> None:
@@ -28,16 +44,18 @@ def test_the_main_job(page: Page, dashboard: Dashboard) -> None:
     penalty.fill("0.0001")
     penalty.press("Enter")
     epochs = page.get_by_role("spinbutton", name=re.compile("Epochs"))
-    epochs.fill("60")  # Long enough to be reloaded in mid-run.
+    epochs.fill("20")
     epochs.press("Enter")
     page.locator(".st-key-train button").click()
 
     wait_for_points(page, 1)
     wait_for_points(page, 3)
-    assert dashboard.store.runs.all()[0].live
-    page.reload()
-    wait_for_points(page, 3)
-    assert dashboard.store.runs.all()[0].live
+    (run,) = dashboard.store.runs.all()
+    assert run.live
+    with held(run):
+        page.reload()
+        wait_for_points(page, 3)
+        assert dashboard.store.runs.all()[0].live
 
     expect(page.get_by_text("Finished")).to_be_visible(timeout=180_000)
     (run,) = dashboard.store.runs.all()

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Dashboard, block
+from tests.browser.conftest import OpenPage, block, wait_until
 from tests.conftest import MakeFolder
 
 NASTY = (
@@ -37,15 +37,7 @@ def test_nasty_names_are_shown_as_text(page: Page, make_folder: MakeFolder) -> N
     assert sorted(text.replace("\N{WORD JOINER}", "") for text in shown) == sorted(f"{name} · 3" for name in names)
 
 
-def test_names_side_by_side_stand_in_one_row(page: Page) -> None:
-    choices = page.locator(".stSidebar [data-testid=stButtonGroup]")
-    expect(choices.first.get_by_role("radio").last).to_have_text("L-BFGS")
-    for choice in choices.all():
-        buttons = choice.get_by_role("radio")
-        assert len({button.bounding_box()["y"] for button in buttons.all()}) == 1, buttons.all_inner_texts()
-
-
-def test_the_keyboard_freezes_and_thaws(page: Page) -> None:
+def test_keys_and_switches_do_the_same_as_clicks(page: Page) -> None:
     stage = block(page, "stage7")
     expect(stage).to_have_attribute("aria-pressed", "false")
     stage.focus()
@@ -55,30 +47,38 @@ def test_the_keyboard_freezes_and_thaws(page: Page) -> None:
     expect(stage).to_be_focused()
     page.keyboard.press("Space")
     expect(page.get_by_text("6,405 trainable")).to_be_visible()
+    expect(stage).to_have_attribute("aria-pressed", "false")
 
-
-def test_a_switch_does_the_same_as_a_click(page: Page) -> None:
     page.get_by_text("Layers", exact=True).click()
     page.get_by_text("stage7", exact=True).last.click()
     expect(page.get_by_text("480,325 trainable")).to_be_visible()
-    expect(block(page, "stage7")).to_have_attribute("aria-pressed", "true")
+    expect(stage).to_have_attribute("aria-pressed", "true")
 
 
-@pytest.mark.parametrize("width", [1280, 1440, 1920])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_screen(browser: Browser, dashboard: Dashboard, width: int, scheme: str) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(dashboard.url)
+def fits(page: Page, width: int) -> bool:
+    """Whether nothing is wider than the screen, and no block of the network is out of sight."""
+    screen, content = page.evaluate("[window.innerWidth, document.documentElement.scrollWidth]")
+    all_in_sight = page.locator("ol.network").evaluate("list => list.scrollWidth <= list.clientWidth")
+    return screen == width and content <= screen and all_in_sight
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 23, 30)")])
+def test_everything_fits(open_page: OpenPage, scheme: str, background: str) -> None:
+    page = open_page(color_scheme=scheme)
     expect(block(page, "head")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.locator("ol.network").evaluate("list => list.scrollWidth <= list.clientWidth")
-    context.close()
+    expect(page.locator(".stApp")).to_have_css("background-color", background)
+    for width in (1920, 1440, 1280):  # From wide to narrow: what stays as wide as it was does not fit.
+        page.set_viewport_size({"width": width, "height": 800})
+        assert wait_until(lambda width=width: fits(page, width), seconds=30)
 
+    choices = page.locator(".stSidebar [data-testid=stButtonGroup]")
+    expect(choices.first.get_by_role("radio").last).to_have_text("L-BFGS")
+    for choice in choices.all():
+        buttons = choice.get_by_role("radio")
+        assert len({button.bounding_box()["y"] for button in buttons.all()}) == 1, buttons.all_inner_texts()
 
-def test_a_network_of_many_blocks_fits(page: Page) -> None:
     box = page.get_by_role("combobox", name=re.compile("Backbone"))
-    box.fill("ViT-L/16")
+    box.fill("ViT-L/16")  # A network of many blocks.
     page.get_by_role("option", name="ViT-L/16").click()
     expect(block(page, "layer24")).to_be_visible()
-    assert page.locator("ol.network").evaluate("list => list.scrollWidth <= list.clientWidth")
+    assert wait_until(lambda: fits(page, 1280), seconds=30)

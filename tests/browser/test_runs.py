@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.jobs.process import ensure_training
 from core.recipe_settings import parse
-from tests.browser.conftest import Dashboard, wait_for_points
+from tests.browser.conftest import Dashboard, OpenPage, wait_for_points, wait_until
 from tests.conftest import MakeFolder
 
 
@@ -25,9 +25,10 @@ def queue(dashboard: Dashboard, data: Path, **settings: Any) -> int:
     return run
 
 
-def open_run(page: Page, dashboard: Dashboard, run: int) -> None:
-    page.goto(f"{dashboard.url}/?run={run}")
-    wait_for_points(page, 3)
+def open_run(open_page: OpenPage, run: int, at_least: int = 3) -> Page:
+    page = open_page(f"?run={run}")
+    wait_for_points(page, at_least)
+    return page
 
 
 def points(page: Page) -> int:
@@ -35,17 +36,15 @@ def points(page: Page) -> int:
     return found
 
 
-def finish(dashboard: Dashboard, page: Page, *runs: int) -> None:
-    """Until those runs have finished; the page is anything that can wait."""
-    for run in runs:
-        while dashboard.store.runs.get(run).live:
-            page.wait_for_timeout(100)
-        assert dashboard.store.runs.get(run).status == "finished"
+def finish(dashboard: Dashboard, *runs: int) -> None:
+    """Until those runs have finished."""
+    assert wait_until(lambda: not any(dashboard.store.runs.get(run).live for run in runs))
+    assert {dashboard.store.runs.get(run).status for run in runs} == {"finished"}
 
 
-def test_pause_and_resume(page: Page, dashboard: Dashboard, data: Path) -> None:
+def test_pause_and_resume(open_page: OpenPage, dashboard: Dashboard, data: Path) -> None:
     run = queue(dashboard, data, epochs=3000)
-    open_run(page, dashboard, run)
+    page = open_run(open_page, run)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused")).to_be_visible()
     assert dashboard.store.runs.get(run).status == "paused"
@@ -60,36 +59,34 @@ def test_pause_and_resume(page: Page, dashboard: Dashboard, data: Path) -> None:
     assert steps.tolist() == list(range(1, len(steps) + 1))
 
 
-def test_a_finished_run_can_be_continued(page: Page, dashboard: Dashboard, data: Path) -> None:
+def test_a_finished_run_can_be_continued(open_page: OpenPage, dashboard: Dashboard, data: Path) -> None:
     run = queue(dashboard, data, epochs=2)
-    finish(dashboard, page, run)
-    open_run(page, dashboard, run)
+    finish(dashboard, run)
+    page = open_run(open_page, run)
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("spinbutton", name="More epochs").fill("3")
     page.get_by_role("spinbutton", name="More epochs").press("Enter")
     page.get_by_test_id("stPopoverBody").get_by_role("button", name="Continue").click()
     expect(page.get_by_text("epoch 5 of 5")).to_be_visible()
-    finish(dashboard, page, run)
+    finish(dashboard, run)
     assert dashboard.store.runs.get(run).recipe.epochs == 5
 
 
-def test_a_closed_tab_and_a_reload_lose_nothing(page: Page, browser: Browser, dashboard: Dashboard, data: Path) -> None:
+def test_a_closed_tab_and_a_reload_lose_nothing(open_page: OpenPage, dashboard: Dashboard, data: Path) -> None:
     run = queue(dashboard, data, epochs=3000)
-    tab = browser.new_context().new_page()
-    open_run(tab, dashboard, run)
+    tab = open_run(open_page, run)
     before = points(tab)
     tab.context.close()
-    open_run(page, dashboard, run)
-    wait_for_points(page, min(before + 5, 900))
+    page = open_run(open_page, run, min(before + 5, 900))
     page.reload()
     wait_for_points(page, min(before + 5, 900))
     assert dashboard.store.runs.get(run).status == "running"
 
 
-def test_the_queue_shows_places_and_changes_them(page: Page, dashboard: Dashboard, data: Path) -> None:
+def test_the_queue_shows_places_and_changes_them(open_page: OpenPage, dashboard: Dashboard, data: Path) -> None:
     queue(dashboard, data, epochs=3000)
     second, third = queue(dashboard, data, epochs=2), queue(dashboard, data, epochs=3)
-    page.goto(f"{dashboard.url}/?run={third}")
+    page = open_page(f"?run={third}")
     expect(page.get_by_text("2nd in the queue")).to_be_visible()
     page.get_by_role("button", name="Earlier").click()
     expect(page.get_by_text("next in the queue")).to_be_visible()
@@ -111,17 +108,16 @@ def tick(page: Page, *rows: int) -> None:
 
 
 def test_two_runs_are_compared_and_the_address_shows_it_to_others(
-    page: Page, browser: Browser, dashboard: Dashboard, data: Path
+    page: Page, open_page: OpenPage, dashboard: Dashboard, data: Path
 ) -> None:
     first, second = queue(dashboard, data, epochs=4), queue(dashboard, data, epochs=4, optimizer={"name": "sgd"})
-    finish(dashboard, page, first, second)
+    finish(dashboard, first, second)
     page.get_by_role("link", name="Runs").click()
     tick(page, 0, 1)
     page.get_by_role("button", name="Compare").click()
     address = re.compile(rf"compare\?runs={second}(,|%2C){first}$")
     expect(page).to_have_url(address)
-    other = browser.new_context().new_page()
-    other.goto(page.url)
+    other = open_page(page.url.removeprefix(f"{dashboard.url}/"))
     for one in (page, other):
         expect(one.get_by_text("Settings")).to_be_visible()
         one.wait_for_function(
@@ -130,14 +126,21 @@ def test_two_runs_are_compared_and_the_address_shows_it_to_others(
         )
         dashes = one.evaluate("document.querySelector('.chart').data.map(curve => curve.line.dash)")
         assert dashes == ["dash", "solid"] * 2
-    other.context.close()
 
 
-def test_a_run_is_deleted_and_taken_back(page: Page, dashboard: Dashboard, data: Path) -> None:
+def test_a_run_is_named_deleted_and_taken_back(
+    page: Page, open_page: OpenPage, dashboard: Dashboard, data: Path
+) -> None:
     other, run = queue(dashboard, data, epochs=1), queue(dashboard, data, epochs=1)
-    finish(dashboard, page, other, run)
+    finish(dashboard, other, run)
     page.get_by_role("link", name="Runs").click()
     tick(page, 0)
+    page.get_by_role("button", name="Name and note").click()
+    page.get_by_role("textbox", name="Name", exact=True).fill("<b>bold</b> **star**")
+    page.get_by_role("button", name="Save").click()
+    assert wait_until(lambda: dashboard.store.runs.get(run).name != "")
+    expect(open_run(open_page, run).get_by_text("<b>bold</b> **star**")).to_be_visible()
+
     page.get_by_role("button", name="Delete").click()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name=f"Delete run {run}").click()
     expect(page.get_by_text(f"Deleted: run {run}.")).to_be_visible()
@@ -147,17 +150,3 @@ def test_a_run_is_deleted_and_taken_back(page: Page, dashboard: Dashboard, data:
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text(f"Deleted: run {run}.")).not_to_be_visible()
     assert [one.id for one in dashboard.store.runs.all()] == [run, other]
-
-
-def test_a_run_gets_a_name_that_is_shown_as_text(page: Page, dashboard: Dashboard, data: Path) -> None:
-    run = queue(dashboard, data, epochs=1)
-    finish(dashboard, page, run)
-    page.get_by_role("link", name="Runs").click()
-    tick(page, 0)
-    page.get_by_role("button", name="Name and note").click()
-    page.get_by_role("textbox", name="Name", exact=True).fill("<b>bold</b> **star**")
-    page.get_by_role("button", name="Save").click()
-    while not dashboard.store.runs.get(run).name:
-        page.wait_for_timeout(50)
-    open_run(page, dashboard, run)
-    expect(page.get_by_text("<b>bold</b> **star**")).to_be_visible()

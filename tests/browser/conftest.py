@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from core.jobs.process import end
 from core.jobs.store import store_at
-from core.jobs.store.tables import tables
+from core.jobs.store.database import tables
 from tests.browser.serve import IDLE
 
 ROOT = Path(__file__).parents[2]

@@ -260,3 +260,19 @@ def wait_for_points(page: Page, at_least: int) -> None:
         arg=at_least,
         timeout=90_000,
     )
+
+
+def epoch(page: Page) -> float:
+    """Where the curves end. Their points are thinned once they are many, so that the number of them says little."""
+    found: float = page.evaluate("document.querySelector('.chart').data[0].x.at(-1)")
+    return found
+
+
+def wait_for_epoch(page: Page, at_least: float) -> None:
+    """Until the curves of both charts reach that far."""
+    page.wait_for_function(
+        """least => { const charts = [...document.querySelectorAll('.chart')];
+                      return charts.length === 2 && charts.every(c => (c.data?.[0].x.at(-1) ?? 0) >= least); }""",
+        arg=at_least,
+        timeout=90_000,
+    )

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from core.jobs.process import ensure_training
 from core.recipe_settings import parse
-from tests.browser.conftest import Dashboard, OpenPage, block, wait_for_points
+from tests.browser.conftest import Dashboard, OpenPage, block, epoch, wait_for_epoch, wait_for_points
 from tests.conftest import MakeFolder
 
 
@@ -47,22 +47,6 @@ def ranges(page: Page) -> list[float]:
         "(({xaxis, yaxis}) => [...xaxis.range, ...yaxis.range])(document.querySelector('.chart').layout)"
     )
     return found
-
-
-def epoch(page: Page) -> float:
-    """Where the curves end. Their points are thinned once they are many, so that the number of them says little."""
-    found: float = page.evaluate("document.querySelector('.chart').data[0].x.at(-1)")
-    return found
-
-
-def wait_for_epoch(page: Page, at_least: float) -> None:
-    """Until the curves of both charts reach that far."""
-    page.wait_for_function(
-        """least => { const charts = [...document.querySelectorAll('.chart')];
-                      return charts.length === 2 && charts.every(c => (c.data?.[0].x.at(-1) ?? 0) >= least); }""",
-        arg=at_least,
-        timeout=90_000,
-    )
 
 
 def test_zoom_and_hidden_curves_survive_updates(page: Page) -> None:

@@ -42,7 +42,7 @@ def executable() -> str | None:
     return next((path for path in found if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = executable()
     if path is None:
@@ -55,7 +55,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser whose camera sees red on the left and blue on the right, 1280 × 720."""
     film = tmp_path_factory.mktemp("film") / "film.mjpeg"
@@ -111,7 +111,7 @@ class Dashboard:
 
 
 class SharedDashboard(Dashboard):
-    """One for all tests, with workers that stay warm from one to the next; `empty` makes it as it was at first."""
+    """One for all tests of a file, with workers that stay warm; `empty` makes it as it was at first."""
 
     program = "tests.browser.serve"
 
@@ -171,7 +171,7 @@ class SharedDashboard(Dashboard):
                     end(process)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDashboard]:
     """Its pages may use the folders of all tests."""
     variables = {"THAW_DATA_ROOTS": str(tmp_path_factory.getbasetemp()), "THAW_WORKER_IDLE": "60"}

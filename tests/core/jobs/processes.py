@@ -3,12 +3,18 @@
 import multiprocessing
 import os
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 FORKED = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
 FORKED.set_forkserver_preload(["core.jobs.drive", "core.training.loop"])
 SPAWNED = multiprocessing.get_context("spawn")
 """For a process whose memory is limited: it loads torch by itself, within the limit."""
+
+
+def end_fork_server() -> None:
+    """End the process that the others are forked from, which takes half a gigabyte; the next one starts it again."""
+    forkserver._forkserver._stop()
 
 
 def work(thaw_home: str, memory: int | None) -> None:

@@ -24,7 +24,7 @@ from tests.benchmarks.light_lane import PREVIEWS, PSS, thirty_previews
 from tests.core.intake.bad_archives import GOOD
 from tests.core.jobs import light
 from tests.core.jobs.light import ask, at_work, known, large_picture, leftovers, pictures, process_of, until
-from tests.core.jobs.processes import FORKED
+from tests.core.jobs.processes import FORKED, end_fork_server
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,6 +113,7 @@ def test_the_quick_place_takes_no_long_work(store: Store, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="proportional memory is counted as Linux does")
 def test_thirty_previews_at_once_are_served_by_two_processes(store: Store, tmp_path: Path) -> None:
+    end_fork_server()  # All tests together are to take at most 3 GB, and this is where they take most.
     crowd = thirty_previews(store, tmp_path)
     assert (crowd.served, crowd.processes) == (PREVIEWS, LIGHT_PLACES)
     assert 0 < crowd.pss <= PSS

@@ -95,17 +95,20 @@ def list_settings(options: argparse.Namespace) -> None:
     Console().print(table)
 
 
+LISTS = (
+    ("backbones", "list the backbones and their blocks", "backbone", list_backbones),
+    ("presets", "list the presets: settings that fit together", "preset", list_presets),
+    ("settings", "list the settings from the environment, with their values now", "setting", list_settings),
+)
+"""Commands that list what there is to start from and what can be set: name, help, what a line is, and the work."""
+
+
 def _add_lists(commands: "Commands") -> None:
-    """Declare the commands that list what there is to start from, and what can be set."""
-    command = commands.add_parser("backbones", help="list the backbones and their blocks")
-    command.add_argument("--json", action="store_true", help="print one object per backbone and line")
-    command.set_defaults(command=list_backbones)
-    command = commands.add_parser("presets", help="list the presets: settings that fit together")
-    command.add_argument("--json", action="store_true", help="print one object per preset and line")
-    command.set_defaults(command=list_presets)
-    command = commands.add_parser("settings", help="list the settings from the environment, with their values now")
-    command.add_argument("--json", action="store_true", help="print one object per setting and line")
-    command.set_defaults(command=list_settings)
+    """Declare the commands that list."""
+    for name, about, line, work in LISTS:
+        command = commands.add_parser(name, help=about)
+        command.add_argument("--json", action="store_true", help=f"print one object per {line} and line")
+        command.set_defaults(command=work)
 
 
 def _carry_out(options: argparse.Namespace) -> None:

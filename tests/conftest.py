@@ -5,7 +5,10 @@ import gc
 import platform
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -107,6 +110,18 @@ def result_of(generator: Generator[Any, None, Result]) -> Result:
         except StopIteration as end:
             returned: Result = end.value
             return returned
+
+
+@contextmanager
+def serving(handler: Callable[..., Any]) -> Iterator[str]:
+    """The address of a server on this machine, whose requests `handler` answers; at the end all are answered."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        http.daemon_threads = False  # So that closing waits for requests that are still being answered.
+        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
 
 
 def calls_of(work: Callable[[], object]) -> int:

@@ -254,12 +254,7 @@ def block(page: Page, name: str) -> Locator:
 
 def wait_for_points(page: Page, at_least: int) -> None:
     """Until the curves of both charts have that many steps."""
-    page.wait_for_function(
-        """least => { const charts = [...document.querySelectorAll('.chart')];
-                      return charts.length === 2 && charts.every(c => (c.data?.[0].x.length ?? 0) >= least); }""",
-        arg=at_least,
-        timeout=90_000,
-    )
+    _wait_for_curves(page, "x => x.length", at_least)
 
 
 def epoch(page: Page) -> float:
@@ -270,9 +265,15 @@ def epoch(page: Page) -> float:
 
 def wait_for_epoch(page: Page, at_least: float) -> None:
     """Until the curves of both charts reach that far."""
+    _wait_for_curves(page, "x => x.at(-1) ?? 0", at_least)
+
+
+def _wait_for_curves(page: Page, measure: str, at_least: float) -> None:
+    """Until the first curve of both charts comes to `at_least` by a function of its x values."""
     page.wait_for_function(
-        """least => { const charts = [...document.querySelectorAll('.chart')];
-                      return charts.length === 2 && charts.every(c => (c.data?.[0].x.at(-1) ?? 0) >= least); }""",
+        f"""least => {{ const charts = [...document.querySelectorAll('.chart')];
+                       const measure = {measure};
+                       return charts.length === 2 && charts.every(c => measure(c.data?.[0].x ?? []) >= least); }}""",
         arg=at_least,
         timeout=90_000,
     )

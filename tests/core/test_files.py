@@ -8,15 +8,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from core import files
 from core.files import DownloadFailed, download
+from tests.conftest import serving
 
 Break = Callable[..., Any]
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
@@ -197,12 +197,8 @@ class Server(BaseHTTPRequestHandler):
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr("core.files.CHUNK", 1000)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as http:
-        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+    with serving(Server) as address:
+        yield address
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from core.backbones.catalogue import Backbone
 from core.backbones.pretrained import fetch_weights
 from core.errors import WeightsUnavailable
 from core.files import CHUNK
+from tests.conftest import serving
 
 CONTENT = b"0123456789" * (CHUNK // 4)
 CHECKSUM = hashlib.sha256(CONTENT).hexdigest()[:8]
@@ -44,13 +44,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder.mkdir()
     for name in (f"net-{CHECKSUM}.pth", "net-00000000.pth", f"cut-off-{CHECKSUM}.pth"):
         (folder / name).write_bytes(CONTENT)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as http:
-        http.daemon_threads = False  # So that closing waits for requests that are still being answered.
-        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+    with serving(partial(Quiet, directory=folder)) as address:
+        yield address
 
 
 def published_at(address: str, file: str) -> Backbone:

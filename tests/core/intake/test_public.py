@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -35,7 +34,7 @@ from core.intake.archive import Incoming, Member, Unreadable
 from core.intake.importer import create_dataset
 from core.intake.public import PUBLIC_SETS, PublicFile
 from core.intake.public_fetch import public_members
-from tests.conftest import result_of
+from tests.conftest import result_of, serving
 
 PER_CLASS = {"train": 4, "test": 2}
 """Pictures of each class in every tiny set; where there is an official validation split, half of `train` is in it."""
@@ -63,13 +62,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def address(served: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=served)) as http:
-        http.daemon_threads = False  # So that closing waits for requests that are still being answered.
-        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}/"
-        http.shutdown()
-        thread.join()
+    with serving(partial(Quiet, directory=served)) as address:
+        yield f"{address}/"
 
 
 @pytest.fixture

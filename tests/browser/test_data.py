@@ -11,6 +11,7 @@ from tests.browser.conftest import Dashboard, OpenPage, wait_for_points
 from tests.conftest import MakeFolder
 from tests.core.intake.bad_archives import picture, zipped
 
+ARCHIVE = "A zip or tar of class folders"
 NASTY = "<img src=x onerror=alert(1)><b>bold"
 
 
@@ -30,8 +31,10 @@ def archive(tmp_path: Path, *labels: str, count: int = 12) -> Path:
     return zipped(tmp_path / "mine.zip", files | {f"{labels[0]}/notes.txt": b"hello"})
 
 
-def upload(page: Page, *files: Path) -> None:
-    page.locator("input[type=file]").set_input_files(files)
+def upload(page: Page, into: str, *files: Path) -> None:
+    """Put files where the page asks for them. While a page changes, the field of before may still be there."""
+    field = page.get_by_test_id("stFileUploader").filter(has_text=into)
+    field.locator("input[type=file]").set_input_files(files)
 
 
 def choose_way(page: Page, way: str) -> None:
@@ -40,7 +43,7 @@ def choose_way(page: Page, way: str) -> None:
 
 def test_upload_a_zip_tidy_it_up_and_train_on_it(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
     open_data(page)
-    upload(page, archive(tmp_path, NASTY, "plain", "tiny"))
+    upload(page, ARCHIVE, archive(tmp_path, NASTY, "plain", "tiny"))
     expect(page.get_by_role("heading", name="mine")).to_be_visible()
     expect(page.get_by_text("1 files were left out when the pictures came in")).to_be_visible()
     page.reload()
@@ -74,13 +77,13 @@ def test_a_bad_zip_shows_its_sentence_and_a_remedy_is_one_click_away(
 ) -> None:
     open_data(page)
     (tmp_path / "bad.zip").write_bytes(b"PK\3\4 nothing good")
-    upload(page, tmp_path / "bad.zip")
+    upload(page, ARCHIVE, tmp_path / "bad.zip")
     expect(page.get_by_text("bad.zip is damaged, or no zip or tar archive")).to_be_visible()
     expect(page.get_by_text("Traceback")).to_have_count(0)
     assert sets(dashboard) == []
     page.get_by_role("button", name="Dismiss").click()
     expect(page.get_by_text("is damaged, or no zip or tar archive")).to_have_count(0)
-    upload(page, archive(tmp_path, "a", "b", "c"))
+    upload(page, ARCHIVE, archive(tmp_path, "a", "b", "c"))
     expect(page.get_by_role("heading", name="mine")).to_be_visible()
 
     (data,) = sets(dashboard)
@@ -91,7 +94,7 @@ def test_a_bad_zip_shows_its_sentence_and_a_remedy_is_one_click_away(
     files = [tmp_path / f"{n}.png" for n in range(3)]
     for n, file in enumerate(files):
         file.write_bytes(picture((40, 40), seed=900 + n))
-    upload(page, *files)
+    upload(page, "Pictures of one class", *files)
     page.get_by_role("button", name="Add them").click()
     expect(page.get_by_text("too few to learn from or to measure by: few (3)")).to_be_visible()
     assert read_image_folder(data.folder).counts() == (12, 12, 12, 3)
@@ -104,9 +107,7 @@ def test_a_whole_folder_is_picked(page: Page, dashboard: Dashboard, make_folder:
     open_data(page)
     choose_way(page, "Files")
     choose_way(page, "Whole folder")
-    expect(page.get_by_text("A folder that holds one folder per class")).to_be_visible()
-    root = make_folder(red=12, blue=12)
-    page.locator("input[type=file]").set_input_files(root)
+    upload(page, "A folder that holds one folder per class", make_folder(red=12, blue=12))
     page.get_by_role("button", name="Add them").click()
     expect(page.get_by_text("24 pictures in 2 classes")).to_be_visible()
     (data,) = sets(dashboard)

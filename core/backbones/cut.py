@@ -88,7 +88,8 @@ def _narrowed(model: nn.Module, traced: Traced) -> list[fx.Node]:
 
 def fold(prefix: fx.GraphModule) -> fx.GraphModule:
     """The prefix with each BatchNorm merged into the convolution before it: faster, and equal up to rounding."""
-    folded = fuse(prefix, no_trace=True)
+    shell = fx.GraphModule(prefix, prefix.graph)  # Holds the same layers: only what is merged becomes a copy.
+    folded = fuse(shell, inplace=True, no_trace=True)
     assert isinstance(folded, fx.GraphModule)
     return folded
 

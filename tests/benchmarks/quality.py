@@ -3,7 +3,8 @@
 Each preset trains on the same splits of the same pictures, one seed after the other. Head only runs over `--splits`
 seeds, whole networks over `--seeds` of them, because they take a hundred times as long. What is compared is paired: the
 difference on the same split, its mean, and a 95 % interval of that mean (Student's t). `LogisticRegression` is
-scikit-learn's, with its C chosen by cross-validation, on the very features that Thaw keeps.
+scikit-learn's, with its C chosen by cross-validation, on the very features that Thaw keeps. With `--beside KEY=VALUE`,
+each preset also trains with that setting, and is compared with itself without it.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from core.cli.train import apply
 from core.events import EpochEnded
 from core.figures import balanced_accuracy, score
 from core.home import SAMPLE_DATA
@@ -38,10 +40,13 @@ FIRST_SEED = 100
 HEAD_ONLY = "feature_extraction"
 LOGISTIC = "LogisticRegression"
 
+Contestant = tuple[str, str]
+"""A preset, or LOGISTIC, and the setting that it is given besides, `KEY=VALUE`, or nothing."""
+
 
 @dataclass(frozen=True)
 class Reached:
-    """What one run came to on its validation pictures, at its last epoch and at the kept one: shares, 0…1."""
+    """What one run came to on its validation pictures: shares, 0…1. `balanced` is of the kept epoch too."""
 
     last: float
     kept: float
@@ -65,23 +70,33 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=20, help="seeds of head only")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of presets that train more")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--beside", metavar="KEY=VALUE", help="train with this setting too")
     parser.add_argument("--optimizer", default="adam", help="whose own rate the presets scale")
     return parser.parse_args()
 
 
-def measure(data: Path, options: argparse.Namespace) -> dict[str, list[Reached]]:
+def measure(data: Path, options: argparse.Namespace) -> dict[Contestant, list[Reached]]:
     """What each contestant reached, seed by seed."""
-    reached: dict[str, list[Reached]] = {}
-    with tempfile.TemporaryDirectory(prefix="thaw-benchmark-") as scratch:
+    reached: dict[Contestant, list[Reached]] = {}
+    with tempfile.TemporaryDirectory(prefix="thaw-benchmark-") as folder:
+        scratch = Path(folder)
         for name in options.presets:
             count = options.splits if name == HEAD_ONLY else options.seeds
             for seed in range(options.first_seed, options.first_seed + count):
-                settings = {"data": str(data.resolve()), "seed": seed, "optimizer": {"name": options.optimizer}}
-                recipe = check(expand(settings | {"preset": name})[0])
-                reached.setdefault(name, []).append(thaw(recipe, Path(scratch)))
+                for change in ["", options.beside] if options.beside else [""]:
+                    recipe = recipe_of(data, seed, options.optimizer, name, change)
+                    reached.setdefault((name, change), []).append(thaw(recipe, scratch))
                 if name == HEAD_ONLY:
-                    reached.setdefault(LOGISTIC, []).append(logistic(recipe, Path(scratch)))
+                    reached.setdefault((LOGISTIC, ""), []).append(logistic(recipe, scratch))
     return reached
+
+
+def recipe_of(data: Path, seed: int, optimizer: str, preset: str, change: str) -> Recipe:
+    """A preset's recipe, with the setting `change` besides, where there is one."""
+    settings: dict[str, Any] = {"data": str(data.resolve()), "seed": seed, "optimizer": {"name": optimizer}}
+    if change:
+        apply(change, settings)
+    return check(expand(settings | {"preset": preset})[0])
 
 
 def thaw(recipe: Recipe, scratch: Path) -> Reached:
@@ -111,27 +126,31 @@ def _whole(setup: Any, examples: Any) -> tuple[NDArray[np.float32], NDArray[np.i
     return features.flatten(1).numpy(), labels.numpy()
 
 
-def table(reached: dict[str, list[Reached]]) -> str:
-    """A line for each contestant; differences are to head only, on the seeds that both have."""
+def table(reached: dict[Contestant, list[Reached]]) -> str:
+    """A line for each contestant; differences are to head only, or to the same without its setting, seed by seed."""
     lines = [
-        "| | seeds | kept epoch: mean (range) | last epoch: mean | balanced: mean | to head only, 95 % interval |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| | seeds | kept: mean (range) | last: mean | balanced | difference, 95 % interval | the same, balanced |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    base = [one.kept for one in reached.get(HEAD_ONLY, [])]
-    for name, runs in reached.items():
+    for (name, change), runs in reached.items():
         kept = [one.kept for one in runs]
         span = f"{percent(statistics.fmean(kept))} ({percent(min(kept))} to {percent(max(kept))})"
-        others = [
+        last, balanced = (
             percent(statistics.fmean(values)) for values in zip(*((r.last, r.balanced) for r in runs), strict=True)
-        ]
-        paired = [own - theirs for own, theirs in zip(kept, base, strict=False)]
-        about = difference(paired) if name != HEAD_ONLY and len(paired) > 1 else "–"
-        lines.append(f"| {name} | {len(runs)} | {span} | {others[0]} | {others[1]} | {about} |")
+        )
+        base = reached.get((name if change else HEAD_ONLY, ""), [])
+        pairs = [] if base is runs else list(zip(runs, base, strict=False))
+        about = difference([own.kept - theirs.kept for own, theirs in pairs])
+        evenly = difference([own.balanced - theirs.balanced for own, theirs in pairs])
+        title = ", ".join(filter(None, (name, change)))
+        lines.append(f"| {title} | {len(runs)} | {span} | {last} | {balanced} | {about} | {evenly} |")
     return "\n".join(lines) + "\n"
 
 
 def difference(paired: list[float]) -> str:
-    """Mean of paired differences in points, with its interval."""
+    """Mean of paired differences in points, with its interval; a dash for less than two."""
+    if len(paired) < 2:
+        return "–"
     mean = 100 * statistics.fmean(paired)
     half = 100 * statistics.stdev(paired) / math.sqrt(len(paired)) * float(stats.t.ppf(0.975, len(paired) - 1))
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"

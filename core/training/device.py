@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -192,9 +193,19 @@ def release_memory() -> None:
     Networks that were cut refer to themselves in circles, so that only the garbage collector frees their weights.
     """
     gc.collect()
+    _pass_over_what_is_loaded()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache
+def _pass_over_what_is_loaded() -> None:
+    """Have the garbage collector look at nothing, from now on, that is there now: PyTorch, above all, is there to stay.
+
+    Collecting then takes a tenth of the time.
+    """
+    gc.freeze()

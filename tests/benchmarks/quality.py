@@ -10,6 +10,7 @@ each preset also trains with that setting, and is compared with itself without i
 import argparse
 import math
 import statistics
+import sys
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ def measure(data: Path, options: argparse.Namespace) -> dict[Contestant, list[Re
                 for change in ["", options.beside] if options.beside else [""]:
                     recipe = recipe_of(data, seed, options.optimizer, name, change)
                     reached.setdefault((name, change), []).append(thaw(recipe, scratch))
+                    said = f"{data.name}, {name} {change}, seed {seed}: {reached[name, change][-1].kept:.1%}"
+                    print(said, file=sys.stderr, flush=True)
                 if name == HEAD_ONLY:
                     reached.setdefault((LOGISTIC, ""), []).append(logistic(recipe, scratch))
     return reached

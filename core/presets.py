@@ -54,6 +54,8 @@ PRESETS: dict[str, Preset] = {
         label="Feature extraction",
         help="Only the new head learns, on what the frozen network has learnt to see.",
         blocks=1,
+        rates={"head": 3.0, "late": 1.0, "early": 1.0},
+        epochs=40,
     ),
     "fine_tuning": Preset(
         label="Fine-tuning",

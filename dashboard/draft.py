@@ -16,10 +16,12 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from core.data.split import Draw, draw_of
 from core.home import SAMPLE_DATA
+from core.presets import expand
 from core.recipe import Recipe
 from core.recipe_settings import TABLES, parse
 
-DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
+DEFAULT_DATA, FIRST_PRESET = str(SAMPLE_DATA / "stamps"), "feature_extraction"
+"""What a session that sets nothing trains on, and how (`core.presets`)."""
 
 
 @dataclass(slots=True)
@@ -99,9 +101,9 @@ def from_recipe(recipe: Recipe) -> Draft:
 
 
 def current() -> Draft:
-    """This session's draft; a new session starts with the defaults."""
+    """This session's draft; a new session starts with feature extraction and otherwise the defaults."""
     if is_new():
-        take_over(parse({"data": DEFAULT_DATA}))
+        take_over(parse(expand({"data": DEFAULT_DATA, "preset": FIRST_PRESET})[0]))
     draft: Draft = st.session_state["draft"]
     return draft
 

@@ -171,7 +171,7 @@ def predict(options: argparse.Namespace) -> None:
     """Print a prediction for every picture that can be read. Raises BadImage, at the end, with those that cannot."""
     # Imported here because it brings torch along, which the other commands need not wait for.
     from core.results.predict import classifier, other_numbers
-    from core.training.checkpoint import load_model
+    from core.training.kept_model import load_model
 
     known = answering(open_store(), options.run)
     file = home.weights_file(known.id)

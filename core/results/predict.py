@@ -12,9 +12,9 @@ from core.backbones.cut import Cut, cut
 from core.data.tensors import Normalise, plain_square
 from core.errors import BadCheckpoint
 from core.messages import Message
-from core.training.checkpoint import KeptModel
 from core.training.device import autocast, choose_precision, lay_channels_last, spare_strided
 from core.training.features import FrozenPart
+from core.training.kept_model import KeptModel
 from core.training.learning import learning
 
 Classify = Callable[[Path], dict[str, float]]

@@ -15,7 +15,7 @@ from core.data.images import decode
 from core.data.scan import Example
 from core.data.tensors import framing, plain_square
 from core.results import predict
-from core.training import checkpoint
+from core.training import kept_model
 from core.training.features import Features, FrozenPart
 from core.training.loop import train
 from core.training.setup import Setup, first_batch, prepare
@@ -78,7 +78,7 @@ def test_one_square_in_training_features_preview_and_prediction(
     shown: list[Tensor] = []
     answering = predict.answering
 
-    def listening(model: checkpoint.KeptModel) -> predict.Answer:
+    def listening(model: kept_model.KeptModel) -> predict.Answer:
         answer = answering(model)
 
         def answer_aloud(squares: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def test_one_square_in_training_features_preview_and_prediction(
         return answer_aloud
 
     monkeypatch.setattr(predict, "answering", listening)
-    predict.classifier(checkpoint.load_model(file))(setup.split.val[0].path)
+    predict.classifier(kept_model.load_model(file))(setup.split.val[0].path)
     assert torch.equal(shown[0][0], val_squares[0])
 
 

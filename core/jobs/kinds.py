@@ -67,8 +67,8 @@ def about_nothing(_given: object, _result: object) -> None:
 class Kind(Generic[Given]):
     """`work` does it. `is_quick`: people wait for it, and one of the two light places takes nothing else.
 
-    `inputs` are the folder of pictures that the work reads beside its arguments, and other files. A kind that has them
-    is shared: the same request twice, of the same pictures, is one job. `about` names what the result belongs to,
+    `pictures` is the folder of pictures that the work depends on, `files` are files that it does. A kind that has
+    either is shared: the same request twice, of the same pictures and files, is one job. `about` names what the result belongs to,
     "data:PATH" or "run:NUMBER", from the arguments and, once there is one, the result. `version` is raised when the
     work returns something else than before.
     """
@@ -78,9 +78,15 @@ class Kind(Generic[Given]):
     arguments: type[Given]
     work: Callable[[Given, Desk], Work]
     is_quick: bool = False
-    inputs: Callable[[Given], tuple[Path, ...]] | None = None
+    pictures: Callable[[Given], Path] | None = None
+    files: Callable[[Given], tuple[Path, ...]] | None = None
     about: Callable[[Given, Result | None], str | None] = about_nothing
     version: int = 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the same request twice is one job."""
+        return self.pictures is not None or self.files is not None
 
 
 class ArchiveArguments(Arguments):
@@ -123,6 +129,12 @@ class PreviewArguments(Arguments):
     """A recipe's settings."""
 
     settings: dict[str, Any]
+
+
+class RunArguments(Arguments):
+    """A run that has kept weights, by its number."""
+
+    run: int
 
 
 def _import_archive(given: ArchiveArguments, desk: Desk) -> Work:
@@ -195,6 +207,13 @@ def _rates(recipe: Recipe, _desk: Desk) -> Work:
     return (yield from find_rate(recipe, home.features_folder())).to_json()
 
 
+def _evaluate(given: RunArguments, _desk: Desk) -> Work:
+    yield LOADING
+    from core.results.evaluate import evaluate  # Imported here because it brings torch along.
+
+    return (yield from evaluate(home.weights_file(given.run), home.features_folder())).to_json()
+
+
 def _train(recipe: Recipe, desk: Desk) -> Work:
     from core.training.loop import train  # Imported here because it brings torch along.
 
@@ -215,10 +234,15 @@ def about_data(data: Path | str) -> str:
     return f"data:{data}"
 
 
-def _recipe_files(recipe: Recipe) -> tuple[Path, ...]:
-    """What a recipe's training reads: its pictures, and weights of one's own."""
+def about_run(run: int) -> str:
+    """The mark of results that belong to a run."""
+    return f"run:{run}"
+
+
+def _own_weights(recipe: Recipe) -> tuple[Path, ...]:
+    """The file of one's own that a recipe starts from, if it does."""
     weights = own_file(recipe.weights)
-    return (Path(recipe.data), *([weights] if weights else []))
+    return (weights,) if weights else ()
 
 
 TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
@@ -231,7 +255,7 @@ INSPECT = Kind(
     lane="light",
     arguments=InspectArguments,
     work=_inspect,
-    inputs=lambda given: (given.data,),
+    pictures=lambda given: given.data,
     about=lambda given, _result: about_data(given.data),
 )
 PREVIEW = Kind(
@@ -240,7 +264,7 @@ PREVIEW = Kind(
     arguments=PreviewArguments,
     work=_preview,
     is_quick=True,
-    inputs=lambda given: (Path(parse(given.settings).data),),
+    pictures=lambda given: Path(parse(given.settings).data),
     about=lambda given, _result: about_data(parse(given.settings).data),
 )
 RATES = Kind(
@@ -249,11 +273,22 @@ RATES = Kind(
     arguments=Recipe,
     work=_rates,
     is_quick=True,
-    inputs=_recipe_files,
+    pictures=lambda recipe: Path(recipe.data),
+    files=_own_weights,
     about=lambda recipe, _result: about_data(recipe.data),
 )
+# Of the kept weights alone: it stays the answer once mistakes among the pictures were mended.
+EVALUATE = Kind(
+    name="evaluate",
+    lane="light",
+    arguments=RunArguments,
+    work=_evaluate,
+    is_quick=True,
+    files=lambda given: (home.weights_file(given.run),),
+    about=lambda given, _result: about_run(given.run),
+)
 IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW, RATES)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW, RATES, EVALUATE)}
 
 
 def arguments_of(job: Job) -> BaseModel:
@@ -274,10 +309,10 @@ def shared_key(kind: Kind[Given], given: Given, digest: str | None = None) -> st
     Who asks for several things at once knows the `digest` of the pictures already: making it looks at every file.
     Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
     """
-    if kind.inputs is None:
+    if not kind.is_shared:
         return None
-    pictures, *others = kind.inputs(given)
-    inputs = [digest or pictures_digest(pictures), *map(file_stamp, others)]
+    seen = digest or pictures_digest(kind.pictures(given)) if kind.pictures else None
+    inputs = [seen, *map(file_stamp, kind.files(given) if kind.files else ())]
     words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), inputs]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 

@@ -33,6 +33,7 @@ from core.jobs.kinds import (
     Kind,
     PreviewArguments,
     PublicArguments,
+    RunArguments,
     UploadArguments,
     cancel,
     request,
@@ -55,6 +56,7 @@ RESULTS = {
     "inspect": {"issues", "infos", "fault"},
     "preview": {"images", "labels"},
     "rates": {"rates", "losses", "suggested", "sentence"},
+    "evaluate": {"classes", "epoch", "answers", "untrained", "guessing"},
 }
 """What each kind returns."""
 
@@ -84,7 +86,15 @@ def ask(tmp_path: Path, make_folder: MakeFolder) -> Ask:
                 return PreviewArguments(settings=small_recipe(make_folder(a=4, b=4)).model_dump(mode="json"))
             case "rates":
                 return small_recipe(make_folder(a=4, b=4))
+            case "evaluate":
+                return RunArguments(run=trained())
         raise AssertionError(f"give an example of {kind}")
+
+    def trained() -> int:
+        store = open_store()
+        run = store.runs.start(small_recipe(make_folder(a=4, b=4), epochs=1), process_id())
+        list(drive(store, run.job))
+        return run.id
 
     return made
 
@@ -158,8 +168,8 @@ def test_a_preview_of_no_folder_is_a_sentence(store: Store, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", KINDS)
 def test_shared_kinds_say_what_they_read_and_what_they_are_about(name: str, ask: Ask, store: Store) -> None:
     kind, given = KINDS[name], ask(name)
-    shared = kind.inputs is not None
-    assert shared == (name in ("inspect", "preview", "rates"))
+    shared = kind.is_shared
+    assert shared == (name in ("inspect", "preview", "rates", "evaluate"))
     assert (shared_key(kind, given) is not None) == shared
     assert (kind.about(given, None) is not None) == shared
     if kind.lane == "light":

@@ -68,9 +68,9 @@ class Kind(Generic[Given]):
     """`work` does it. `is_quick`: people wait for it, and one of the two light places takes nothing else.
 
     `pictures` is the folder of pictures that the work depends on, `files` are files that it does. A kind that has
-    either is shared: the same request twice, of the same pictures and files, is one job. `about` names what the result belongs to,
-    "data:PATH" or "run:NUMBER", from the arguments and, once there is one, the result. `version` is raised when the
-    work returns something else than before.
+    either is shared: the same request twice, of the same pictures and files, is one job. `about` names what the result
+    belongs to, "data:PATH" or "run:NUMBER", from the arguments and, once there is one, the result. `version` is raised
+    when the work returns something else than before.
     """
 
     name: str

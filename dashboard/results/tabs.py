@@ -1,0 +1,103 @@
+"""The results of a run: what its tabs are, which one the address names, and what they show."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core import home
+from core.jobs.job import Run, provenance
+from core.jobs.kinds import EVALUATE, RunArguments
+from core.jobs.worker import ensure_progress
+from core.presets import nearest
+from core.results.answers import Evaluation
+from dashboard import job_progress, picture_sets
+from dashboard.results.answer_grid import pictures_now
+from dashboard.results.confusion import show_confusion
+from dashboard.results.mistakes import show_mistakes
+from dashboard.services import store
+
+ADDRESS = "view"
+"""The word of the address that names the tab."""
+CURVES = "curves"
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A tab that shows something of a run's answers to its validation pictures."""
+
+    label: str
+    icon: str
+    show: Callable[[Run, Evaluation], None]
+
+
+TABS = {
+    "mistakes": Tab("Mistakes", "image_search", show_mistakes),
+    "confusion": Tab("Confusion", "grid_on", show_confusion),
+}
+"""By the word of the address."""
+
+
+def choose_tab(run: Run) -> str:
+    """The tab of a run that is to be shown, one of TABS or CURVES, and the row in which people choose it."""
+    first = run.first
+    if first.live or not first.kept_epoch or not home.weights_file(first.id).is_file():
+        return CURVES
+    key = f"tab-{run.id}"
+    named = st.query_params.get(ADDRESS, CURVES)
+    labels = {CURVES: ":material/show_chart: Curves"} | {
+        name: f":material/{tab.icon}: {tab.label}" for name, tab in TABS.items()
+    }
+    if key not in st.session_state:
+        st.session_state[key] = named if named in labels else CURVES
+    chosen = st.segmented_control(
+        "What to see of the run",
+        list(labels),
+        format_func=labels.__getitem__,
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+    )
+    if chosen is None or chosen == CURVES:
+        st.query_params.pop(ADDRESS, None)
+        return CURVES
+    st.query_params[ADDRESS] = chosen
+    return chosen
+
+
+def show_tab(name: str, run: Run) -> None:
+    """A tab's contents, once the answers are there."""
+    given = RunArguments(run=run.first.id)
+    found = job_progress.result_of(EVALUATE, given, True, "")
+    if found is None:
+        return
+    evaluation = Evaluation.from_json(found)
+    if not evaluation.answers:
+        st.info("No picture was held out, so there is nothing to check. Set a share for validation, and train again.")
+        return
+    if run.is_family:
+        st.caption(f"Of the family's first run, run {run.first.id}.")
+    _offer_training(run, evaluation)
+    TABS[name].show(run.first, evaluation)
+
+
+def _offer_training(run: Run, evaluation: Evaluation) -> None:
+    """Once pictures were mended, a button that trains the same recipe on them as they are now."""
+    count = _changes(run, evaluation)
+    if not count:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button("Train again", type="primary", icon=":material/play_arrow:", key=f"retrain-{run.id}"):
+            recipe = run.recipe.model_copy(update={"data": str(picture_sets.changed_form(Path(run.recipe.data)))})
+            st.query_params.from_dict({"run": str(store().runs.queue(recipe, provenance(recipe, nearest(recipe))))})
+            ensure_progress(store())
+            st.rerun()
+        st.text(f"{count} mended: the pictures of this run are not the same any more. Its figures stay.")
+
+
+def _changes(run: Run, evaluation: Evaluation) -> int:
+    """How many of the pictures were left out, or put into another class, since."""
+    now = pictures_now(run)
+    labels = [now[one.path].label if one.path in now else None for one in evaluation.answers]
+    return sum(label != evaluation.classes[one.label] for label, one in zip(labels, evaluation.answers, strict=True))

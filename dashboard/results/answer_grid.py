@@ -43,17 +43,19 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
     st.caption(plain(_others(evaluation, answer)))
     if now is None or now.label != own:
         st.caption("Left out since." if now is None else f"Put into {plain(now.label)} since.")
-        if st.button("Undo", icon=":material/undo:", key=f"undo-{key}"):
+        if _small_button("Undo", "undo", f"undo-{key}"):
             _undo(run, answer, own)
         return
-    with st.container(horizontal=True, gap="small"):
-        tip = f"It is {plain(said)}: put it into that class."
-        if not answer.is_right and st.button("", icon=":material/label:", help=tip, key=f"relabel-{key}"):
-            datasets.relabel(picture_sets.own_of(Path(run.recipe.data)), [now.file], said)
-            st.rerun()
-        if st.button("", icon=":material/block:", help="Leave it out of the pictures.", key=f"out-{key}"):
-            datasets.leave_out(picture_sets.own_of(Path(run.recipe.data)), [now.file])
-            st.rerun()
+    if not answer.is_right and _small_button(f"It is {plain(said)}", "label", f"relabel-{key}"):
+        datasets.relabel(picture_sets.own_of(Path(run.recipe.data)), [now.file], said)
+        st.rerun()
+    if _small_button("Leave out", "block", f"out-{key}"):
+        datasets.leave_out(picture_sets.own_of(Path(run.recipe.data)), [now.file])
+        st.rerun()
+
+
+def _small_button(label: str, icon: str, key: str) -> bool:
+    return st.button(label, icon=f":material/{icon}:", key=key, type="tertiary")
 
 
 def _others(evaluation: Evaluation, answer: Answer) -> str:

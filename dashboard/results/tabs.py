@@ -16,6 +16,7 @@ from dashboard import job_progress, picture_sets
 from dashboard.results.answer_grid import pictures_now
 from dashboard.results.confusion import show_confusion
 from dashboard.results.mistakes import show_mistakes
+from dashboard.results.movement import show_movement
 from dashboard.services import store
 
 ADDRESS = "view"
@@ -25,16 +26,31 @@ CURVES = "curves"
 
 @dataclass(frozen=True)
 class Tab:
-    """A tab that shows something of a run's answers to its validation pictures."""
+    """A tab, and what it shows of a run that is no family."""
 
     label: str
     icon: str
-    show: Callable[[Run, Evaluation], None]
+    show: Callable[[Run], None]
+
+
+def _of_answers(show: Callable[[Run, Evaluation], None]) -> Callable[[Run], None]:
+    """What shows something of a run's answers to its validation pictures, once they are there."""
+
+    def shown(run: Run) -> None:
+        found = job_progress.result_of(EVALUATE, RunArguments(run=run.id), True, "")
+        if found is None:
+            return
+        evaluation = Evaluation.from_json(found)
+        _offer_training(run, evaluation)
+        show(run, evaluation)
+
+    return shown
 
 
 TABS = {
-    "mistakes": Tab("Mistakes", "image_search", show_mistakes),
-    "confusion": Tab("Confusion", "grid_on", show_confusion),
+    "mistakes": Tab("Mistakes", "image_search", _of_answers(show_mistakes)),
+    "confusion": Tab("Confusion", "grid_on", _of_answers(show_confusion)),
+    "moved": Tab("What moved", "open_with", show_movement),
 }
 """By the word of the address."""
 
@@ -67,19 +83,10 @@ def choose_tab(run: Run) -> str:
 
 
 def show_tab(name: str, run: Run) -> None:
-    """A tab's contents, once the answers are there."""
-    given = RunArguments(run=run.first.id)
-    found = job_progress.result_of(EVALUATE, given, True, "")
-    if found is None:
-        return
-    evaluation = Evaluation.from_json(found)
-    if not evaluation.answers:
-        st.info("No picture was held out, so there is nothing to check. Set a share for validation, and train again.")
-        return
+    """A tab's contents; of a family, its first run's."""
     if run.is_family:
         st.caption(f"Of the family's first run, run {run.first.id}.")
-    _offer_training(run, evaluation)
-    TABS[name].show(run.first, evaluation)
+    TABS[name].show(run.first)
 
 
 def _offer_training(run: Run, evaluation: Evaluation) -> None:

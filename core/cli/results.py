@@ -32,6 +32,8 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at what another process computes."""
 SHOWN = 20
 """Mistakes that the text output names."""
+MEASURES = ("images", "right", "recall", "precision", "f1")
+"""What is told of each class (`core.figures.ClassFigures`)."""
 
 
 def add_to(commands: "Commands") -> None:
@@ -126,8 +128,8 @@ def print_results(evaluation: Evaluation, weights: HeadWeights, moved: dict[str,
     if words := moved_in_words(moved, weights.zeros):
         console.print(str(words), markup=False)
     mistakes = evaluation.mistakes()
-    for one in mistakes[:SHOWN]:
-        taken = f"{names[one.label]}, taken for {names[one.said]} ({percent(one.confidence)})"
-        console.print(f"{one.path}: {taken}", markup=False)
+    for wrong in mistakes[:SHOWN]:
+        taken = f"{names[wrong.label]}, taken for {names[wrong.said]} ({percent(wrong.confidence)})"
+        console.print(f"{wrong.path}: {taken}", markup=False, soft_wrap=True)
     if more := len(mistakes[SHOWN:]):
         console.print(f"and {more:,} more")

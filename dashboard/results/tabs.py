@@ -8,15 +8,16 @@ import streamlit as st
 
 from core import home
 from core.jobs.job import Run, provenance
-from core.jobs.kinds import EVALUATE, RunArguments
 from core.jobs.worker import ensure_progress
 from core.presets import nearest
 from core.results.answers import Evaluation
-from dashboard import job_progress, picture_sets
+from dashboard import picture_sets
 from dashboard.results.answer_grid import pictures_now
 from dashboard.results.confusion import show_confusion
+from dashboard.results.evaluations import evaluation_of
 from dashboard.results.mistakes import show_mistakes
 from dashboard.results.movement import show_movement
+from dashboard.results.two_runs import show_two_runs
 from dashboard.services import store
 
 ADDRESS = "view"
@@ -37,12 +38,9 @@ def _of_answers(show: Callable[[Run, Evaluation], None]) -> Callable[[Run], None
     """What shows something of a run's answers to its validation pictures, once they are there."""
 
     def shown(run: Run) -> None:
-        found = job_progress.result_of(EVALUATE, RunArguments(run=run.id), True, "")
-        if found is None:
-            return
-        evaluation = Evaluation.from_json(found)
-        _offer_training(run, evaluation)
-        show(run, evaluation)
+        if evaluation := evaluation_of(run):
+            _offer_training(run, evaluation)
+            show(run, evaluation)
 
     return shown
 
@@ -50,6 +48,7 @@ def _of_answers(show: Callable[[Run, Evaluation], None]) -> Callable[[Run], None
 TABS = {
     "mistakes": Tab("Mistakes", "image_search", _of_answers(show_mistakes)),
     "confusion": Tab("Confusion", "grid_on", _of_answers(show_confusion)),
+    "two": Tab("Two runs", "compare_arrows", _of_answers(show_two_runs)),
     "moved": Tab("What moved", "open_with", show_movement),
 }
 """By the word of the address."""

@@ -51,6 +51,7 @@ def owned(state: dict[str, Tensor], backbone: catalogue.Backbone) -> dict[str, T
     return {key: value for key, value in state.items() if not key.startswith(f"{backbone.head.path}.")}
 
 
+@pytest.mark.usefixtures("norms_do_nothing")
 @pytest.mark.parametrize("name", EVERY)
 def test_every_head_is_replaced(name: str) -> None:
     """On the meta device, where ViT-H/14 with its 2.4 GB takes no memory."""

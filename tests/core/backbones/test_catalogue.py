@@ -92,6 +92,7 @@ def test_a_block_and_a_module_of_one_name_are_one_thing(name: str) -> None:
     not catalogue.FILE.read_text(encoding="utf-8").startswith(SAME_TORCHVISION),
     reason="the catalogue was written with another torchvision",
 )
+@pytest.mark.usefixtures("norms_do_nothing")
 @every_backbone
 def test_the_file_says_what_a_survey_says_now(name: str) -> None:
     assert survey.describe(name, on_meta(name)) == catalogue.get(name)

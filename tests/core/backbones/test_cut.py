@@ -85,6 +85,7 @@ def norms(graph: fx.GraphModule) -> int:
     )
 
 
+@pytest.mark.usefixtures("norms_do_nothing")
 @pytest.mark.parametrize("name", EVERY)
 def test_every_backbone_can_be_cut_in_the_middle(name: str) -> None:
     """On the meta device, where neither memory nor arithmetic is needed: shapes, and who learns."""

@@ -71,7 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=20, help="seeds of head only")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of presets that train more")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--beside", metavar="KEY=VALUE", help="train with this setting too")
+    parser.add_argument("--beside", metavar="KEY=VALUE", default="", help="train with this setting too")
     parser.add_argument("--optimizer", default="adam", help="whose own rate the presets scale")
     return parser.parse_args()
 
@@ -84,14 +84,22 @@ def measure(data: Path, options: argparse.Namespace) -> dict[Contestant, list[Re
         for name in options.presets:
             count = options.splits if name == HEAD_ONLY else options.seeds
             for seed in range(options.first_seed, options.first_seed + count):
-                for change in ["", options.beside] if options.beside else [""]:
-                    recipe = recipe_of(data, seed, options.optimizer, name, change)
-                    reached.setdefault((name, change), []).append(thaw(recipe, scratch))
-                    said = f"{data.name}, {name} {change}, seed {seed}: {reached[name, change][-1].kept:.1%}"
+                recipes = {
+                    change: recipe_of(data, seed, options.optimizer, name, change) for change in ("", options.beside)
+                }
+                for change, recipe in recipes.items():
+                    run = thaw(recipe, scratch)
+                    reached.setdefault((name, change), []).append(run)
+                    said = f"{data.name}, {title((name, change))}, seed {seed}: {percent(run.kept)}"
                     print(said, file=sys.stderr, flush=True)
                 if name == HEAD_ONLY:
-                    reached.setdefault((LOGISTIC, ""), []).append(logistic(recipe, scratch))
+                    reached.setdefault((LOGISTIC, ""), []).append(logistic(recipes[""], scratch))
     return reached
+
+
+def title(contestant: Contestant) -> str:
+    """What a contestant is called."""
+    return ", ".join(filter(None, contestant))
 
 
 def recipe_of(data: Path, seed: int, optimizer: str, preset: str, change: str) -> Recipe:
@@ -145,8 +153,7 @@ def table(reached: dict[Contestant, list[Reached]]) -> str:
         pairs = [] if base is runs else list(zip(runs, base, strict=False))
         about = difference([own.kept - theirs.kept for own, theirs in pairs])
         evenly = difference([own.balanced - theirs.balanced for own, theirs in pairs])
-        title = ", ".join(filter(None, (name, change)))
-        lines.append(f"| {title} | {len(runs)} | {span} | {last} | {balanced} | {about} | {evenly} |")
+        lines.append(f"| {title((name, change))} | {len(runs)} | {span} | {last} | {balanced} | {about} | {evenly} |")
     return "\n".join(lines) + "\n"
 
 

@@ -82,13 +82,14 @@ SLOW = (
     "tests/dashboard/test_train_page.py::test_every_optimizer",
     "tests/dashboard/test_train_page.py::test_repeats_are",
 )
-"""Beginnings of the names of tests that take more than a few seconds: `-m "not slow"` leaves them out."""
+"""Beginnings of the names of slow tests, or of whole files of them: `-m "not slow"` leaves them out."""
 QUICK = (
+    "tests/core/jobs/test_drive.py::test_a_finished_run_is_all_in_the_store",
     "tests/core/training/test_features.py::test_variations_are_for_training_only",
     "tests/core/training/test_resume.py::test_an_interrupted_run_ends_like_one_that_was_not[sgd-fp32-features]",
     "tests/core/training/test_stages.py::test_penalties_do_not_choose_the_epoch",
 )
-"""Those of them that stay in: one case stands for a file."""
+"""Those of them that stay in: a case stands for its file."""
 
 MakeFolder = Callable[..., Path]
 Result = TypeVar("Result")
@@ -147,7 +148,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the tests import is there to stay: collecting garbage among it takes 0.3 s with torch, and finds nothing."""
+    """What the tests import is there to stay: collecting garbage among it takes 0.1 s with torch, and finds nothing."""
     gc.collect()
     gc.freeze()
 
@@ -167,7 +168,7 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def memory_given_back() -> Iterator[None]:
     """After a test, what it has freed goes back to the system: glibc keeps gigabytes of freed tensors otherwise.
 
-    It does where much has come together only, because it takes 10 ms, and collecting garbage as much again.
+    It does where much has come together only, because it takes 10 ms.
     """
     yield
     if _grown("after it was given back", FREED):

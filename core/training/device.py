@@ -206,6 +206,6 @@ def release_memory() -> None:
 def _pass_over_what_is_loaded() -> None:
     """Have the garbage collector look at nothing, from now on, that is there now: PyTorch, above all, is there to stay.
 
-    Collecting then takes a tenth of the time.
+    To look through PyTorch alone takes 0.1 s, after every job.
     """
     gc.freeze()

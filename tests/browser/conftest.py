@@ -1,5 +1,6 @@
 """The dashboard as people use it: a real server, real worker processes, and a real Chromium or Chrome."""
 
+import functools
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,17 +43,36 @@ def executable() -> str | None:
     return next((path for path in found if path), None)
 
 
+running = ExitStack()
+"""The browser and the server, from the first test here that wants them to the last test here."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End both when no test of this folder follows: those of other folders need the memory."""
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        running.close()
+        the_browser.cache_clear()
+        the_dashboard.cache_clear()
+
+
+@functools.cache
+def the_browser(path: str) -> Browser:
+    """Started once."""
+    playwright = running.enter_context(sync_playwright())
+    browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+    running.callback(browser.close)
+    return browser
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Browser:
     path = executable()
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail(HOW_TO_GET_ONE)
         pytest.skip(HOW_TO_GET_ONE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield browser
-        browser.close()
+    return the_browser(path)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +131,7 @@ class Dashboard:
 
 
 class SharedDashboard(Dashboard):
-    """One for all tests of a file, with workers that stay warm; `empty` makes it as it was at first."""
+    """One for all tests of this folder, with workers that stay warm; `empty` makes it as it was at first."""
 
     program = "tests.browser.serve"
 
@@ -128,6 +148,13 @@ class SharedDashboard(Dashboard):
     def stop(self) -> None:
         with self.server:
             super().stop()
+
+    def end(self) -> None:
+        """Stop for good, workers too; what was logged must have no traceback."""
+        self.stop()
+        self.end_workers()
+        self.store.database.close()
+        assert "Traceback" not in self.log.read_text(encoding="utf-8")
 
     def empty(self) -> None:
         """Forget pages, jobs, runs and files; pages must be closed. What has not ended in time is ended, and told."""
@@ -171,17 +198,23 @@ class SharedDashboard(Dashboard):
                     end(process)
 
 
+@functools.cache
+def the_dashboard(home: Path, roots: Path) -> SharedDashboard:
+    """Started once. Its pages may use the folders of all tests."""
+    shared = SharedDashboard(home, {"THAW_DATA_ROOTS": str(roots), "THAW_WORKER_IDLE": "60"})
+    shared.start()
+    running.callback(shared.end)
+    return shared
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("thaw_home")
+
+
 @pytest.fixture(scope="module")
-def shared_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDashboard]:
-    """Its pages may use the folders of all tests."""
-    variables = {"THAW_DATA_ROOTS": str(tmp_path_factory.getbasetemp()), "THAW_WORKER_IDLE": "60"}
-    running = SharedDashboard(tmp_path_factory.mktemp("thaw_home"), variables)
-    running.start()
-    yield running
-    running.stop()
-    running.end_workers()
-    running.store.database.close()
-    assert "Traceback" not in running.log.read_text(encoding="utf-8")
+def shared_dashboard(shared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> SharedDashboard:
+    return the_dashboard(shared_home, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

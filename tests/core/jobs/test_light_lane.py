@@ -245,7 +245,7 @@ def test_a_process_that_work_has_made_large_takes_no_other_job(
 
 @pytest.mark.parametrize("kind", ["archive", "upload", "inspect", "preview"])
 def test_after_a_kill_the_work_is_done_whole_and_once(store: Store, tmp_path: Path, kind: str) -> None:
-    count = 200 if kind == "inspect" else 40
+    count = 200 if kind == "inspect" else 20
     job = begun(store, kind, tmp_path, count)
     process_of(job).kill()
     again = ended(store, job)

@@ -30,7 +30,7 @@ SAME_NUMBERS = [
     ("inception_v3", ["Mixed_7c", "head"], 80),
     ("densenet121", ["dense4", "head"], 32),
     ("convnext_tiny", ["stage4", "head"], 32),
-    ("vit_b_16", ["head"], 224),
+    ("vit_b_32", ["head"], 224),
     ("swin_t", ["stage4", "norm", "head"], 32),
 ]
 

@@ -54,13 +54,16 @@ PRESETS: dict[str, Preset] = {
         label="Feature extraction",
         help="Only the new head learns, on what the frozen network has learnt to see.",
         blocks=1,
+        rates={"head": 5.0, "late": 1.0, "early": 1.0},
+        epochs=40,
     ),
     "fine_tuning": Preset(
         label="Fine-tuning",
         help="The last blocks learn too, more slowly than the head.",
         blocks=3,
-        rates={"head": 1.0, "late": 0.2, "early": 0.2},
+        rates={"head": 5.0, "late": 0.1, "early": 0.1},
         schedule="cosine",
+        epochs=20,
         batchnorm="keep",
     ),
     "full_fine_tuning": Preset(

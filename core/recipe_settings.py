@@ -83,7 +83,6 @@ def _no_exact_head(recipe: Recipe) -> Iterator[Fault]:
         (recipe.augment == "none", "augment", 'must be "none" with L-BFGS: it needs the same pictures in every step'),
         (recipe.penalties.l1 == 0, "penalties.l1", "must be 0 with L-BFGS: L1 has a corner at 0; take L2"),
         (recipe.schedule == Constant(), "schedule.name", 'must be "constant" without warm-up with L-BFGS'),
-        (recipe.rates == Rates(), "rates.head", "must be 1, as all rates, with L-BFGS: there is one group only"),
         (recipe.head_first == 0, "head_first", "must be 0 with L-BFGS: the head learns alone anyway"),
     )
     flat = flat_settings(recipe)

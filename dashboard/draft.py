@@ -16,10 +16,12 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from core.data.split import Draw, draw_of
 from core.home import SAMPLE_DATA
+from core.presets import PRESETS, expand
 from core.recipe import Recipe
 from core.recipe_settings import TABLES, parse
 
-DEFAULT_DATA = str(SAMPLE_DATA / "stamps")
+DEFAULT_DATA, FIRST_PRESET = str(SAMPLE_DATA / "stamps"), "feature_extraction"
+"""What a session that sets nothing trains on, and how (`core.presets`)."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,15 @@ class Draft:
         """The catalogue's entry for the backbone."""
         return catalogue.get(self["backbone"])
 
+    def preset(self) -> str | None:
+        """The preset that it follows, by its weights and blocks; None where it follows none."""
+        backbone, own = self.chosen_backbone(), (self["weights"], self.layers)
+        starts = {
+            name: (preset.weights, catalogue.select(backbone, preset.trainable(backbone)))
+            for name, preset in PRESETS.items()
+        }
+        return next((name for name, start in starts.items() if start == own), None)
+
     def data_path(self) -> str:
         """The folder of pictures as an absolute path; empty when none is named."""
         return str(Path(self["data"]).expanduser().absolute()) if self["data"] else ""
@@ -99,9 +110,9 @@ def from_recipe(recipe: Recipe) -> Draft:
 
 
 def current() -> Draft:
-    """This session's draft; a new session starts with the defaults."""
+    """This session's draft; a new session starts with feature extraction and otherwise the defaults."""
     if is_new():
-        take_over(parse({"data": DEFAULT_DATA}))
+        take_over(parse(expand({"data": DEFAULT_DATA, "preset": FIRST_PRESET})[0]))
     draft: Draft = st.session_state["draft"]
     return draft
 

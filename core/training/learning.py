@@ -139,8 +139,7 @@ def build_optimizer(settings: Optimizer, groups: Parameters, factors: Mapping[st
         for name, parameters in groups.items()
         if parameters
     ]
-    if row.full_batch:  # L-BFGS takes one group only, and knows no factors.
-        parts = [{"params": [parameter for parameters in groups.values() for parameter in parameters]}]
+    assert not row.full_batch or len(parts) == 1  # L-BFGS takes one group only, and trains the head alone.
     return row.build(parts, **settings.model_dump(exclude={"name"}), **row.options)
 
 

@@ -20,7 +20,7 @@ def show_network(classes: int) -> None:
     backbone = draft.chosen_backbone()
     presets, switch = st.columns([4, 1], vertical_alignment="center")
     with presets:
-        _presets(draft, backbone)
+        _presets(draft)
     opened = switch.toggle("Layers", key="show layers", help="Switches for blocks, and for every layer in a block.")
     network([_view(block, draft, classes) for block in backbone.blocks], key="network", on_toggle=_toggle_block)
     if opened:
@@ -35,9 +35,8 @@ def show_counts(classes: int) -> None:
     st.markdown(f":orange-badge[☀ {trainable:,} trainable] :blue-badge[❄ {frozen:,} frozen]")
 
 
-def _presets(draft: Draft, backbone: Backbone) -> None:
-    followed = (name for name in PRESETS if _blocks_of(name, backbone) == (draft["weights"], draft.layers))
-    st.session_state["preset"] = next(followed, None)
+def _presets(draft: Draft) -> None:
+    st.session_state["preset"] = draft.preset()
     st.segmented_control(
         "Preset",
         list(PRESETS),
@@ -47,12 +46,6 @@ def _presets(draft: Draft, backbone: Backbone) -> None:
         label_visibility="collapsed",
         width="stretch",
     )
-
-
-def _blocks_of(name: str, backbone: Backbone) -> tuple[str, frozenset[str]]:
-    """What a preset's weights start from, and the layers that learn."""
-    preset = PRESETS[name]
-    return preset.weights, catalogue.select(backbone, preset.trainable(backbone))
 
 
 def _take_preset() -> None:

@@ -13,6 +13,7 @@ from core.errors import BadRecipe
 from core.jobs.kinds import RATES
 from core.messages import Message, percent
 from core.optimizers import OPTIMIZER, SCHEDULE
+from core.presets import PRESETS
 from core.recipe import Recipe
 from core.recipe_fields import Setting, TableOf
 from core.recipe_settings import SETTINGS, TABLES, rate_question
@@ -176,6 +177,12 @@ HEADINGS = {
 """What is written above a setting among all others, and stands for those after it."""
 
 
+def _usual() -> dict[str, Any]:
+    """The rates of the preset that the draft follows, by their paths; none where it follows none."""
+    name = current().preset()
+    return {f"rates.{group}": factor for group, factor in PRESETS[name].rates.items()} if name else {}
+
+
 def more_settings() -> None:
     """All other settings, in a closed part; below it, what was changed there."""
     others = [one for one in SETTINGS.values() if one.kind != "text" and not _has_place(one.path)]
@@ -184,7 +191,8 @@ def more_settings() -> None:
             if setting.path in HEADINGS:
                 st.markdown(f"**{HEADINGS[setting.path]}**")
             setting_widget(setting)
-    changed = [one.title for one in others if current()[one.path] != one.default]
+    usual = _usual()
+    changed = [one.title for one in others if current()[one.path] != usual.get(one.path, one.default)]
     if changed:
         st.caption(f"Changed in more settings: {', '.join(changed)}")
 

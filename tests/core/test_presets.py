@@ -59,9 +59,9 @@ def test_an_unknown_preset_is_named_with_those_there_are() -> None:
         expand({"data": "photos", "preset": "magic"})
 
 
-def test_the_default_recipe_is_feature_extraction() -> None:
+def test_the_default_recipe_is_a_short_feature_extraction() -> None:
     assert nearest(parse({"data": "photos"})) == "feature_extraction"
-    assert changed("feature_extraction", parse({"data": "photos"})) == ()
+    assert changed("feature_extraction", parse({"data": "photos"})) == ("epochs", "rates.head")
 
 
 def test_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

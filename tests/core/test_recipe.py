@@ -200,7 +200,6 @@ def test_a_recipe_of_version_1_means_what_it_meant() -> None:
         ({"penalties": {"l1": 0.1}}, "penalties.l1"),
         ({"schedule": {"name": "cosine"}}, "schedule.name"),
         ({"schedule": {"warm_up": 1}}, "schedule.name"),
-        ({"rates": {"head": 0.5}}, "rates.head"),
         ({"head_first": 2}, "head_first"),
     ],
 )

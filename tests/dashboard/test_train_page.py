@@ -12,6 +12,7 @@ from core.backbones.catalogue import FILE
 from core.jobs.process import process_id
 from core.jobs.store import Store
 from core.optimizers import OPTIMIZER, OPTIMIZERS, SCHEDULES
+from core.presets import expand
 from core.recipe_settings import SETTINGS, TABLES, parse
 from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
@@ -36,7 +37,7 @@ def test_open_the_page_press_train_and_it_works(open_page: OpenPage, store: Stor
     test = press_train(open_page())
     assert not test.exception
     (run,) = store.runs.all()
-    assert run.recipe == parse({"data": str(SAMPLE_DATA / "stamps")})
+    assert run.recipe == parse(expand({"data": str(SAMPLE_DATA / "stamps"), "preset": "feature_extraction"})[0])
     assert test.query_params["run"] in (str(run.id), [str(run.id)])
     assert set(started) == {1}  # When the page was opened, and when Train was pressed.
 
@@ -46,7 +47,7 @@ def test_a_double_click_is_one_run_and_two_settings_are_two(open_page: OpenPage,
     assert len(store.runs.all()) == 1
     test.number_input(key="draft.epochs").set_value(3).run()
     press_train(test)
-    assert [run.recipe.epochs for run in store.runs.all()] == [3, 10]
+    assert [run.recipe.epochs for run in store.runs.all()] == [3, 40]
 
 
 def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:

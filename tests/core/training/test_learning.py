@@ -135,8 +135,8 @@ TORCHS_OWN = {
 def test_every_optimizer_steps_as_torchs_own(name: str) -> None:
     values = {one.path.split(".")[-1]: other_value(one) for one in OPTIMIZER.settings(name).values()}
     own, theirs = (nn.Parameter(torch.tensor([START, -2.0])) for _ in range(2))
-    built = build_optimizer(OPTIMIZERS[name].model_validate(values), {"head": [own]}, {"head": 1.0})
-    reference = TORCHS_OWN[name]([theirs], **values)
+    built = build_optimizer(OPTIMIZERS[name].model_validate(values), {"head": [own]}, {"head": 0.5})
+    reference = TORCHS_OWN[name]([theirs], **values | {"lr": 0.5 * values["lr"]})
 
     def loss(optimizer: torch.optim.Optimizer, weight: nn.Parameter) -> torch.Tensor:
         optimizer.zero_grad()

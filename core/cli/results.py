@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from core import home
+from core.cli.answers import answering, demand_weights
 from core.cli.data import watched
-from core.cli.runs import answering, demand_weights
 from core.errors import JobFailed
 from core.figures import balanced_accuracy, by_class, moved_in_words, score
 from core.jobs import results

@@ -17,7 +17,6 @@ from core.data.tensors import Normalise, framing, plain_square
 from core.errors import BadCheckpoint, TrackerUnavailable
 from core.events import Event, Progress
 from core.messages import Message
-from core.results.export.archive import pack
 from core.results.export.card import Taken, about_model, card
 from core.results.predict import restore
 from core.training.kept_model import KeptModel
@@ -50,17 +49,9 @@ def write_onnx(taken: Taken, target: Path) -> Generator[Event, None, None]:
     if apart > MOST:
         template = "The ONNX file answers otherwise than PyTorch, by up to {apart:.2g} of 1; it is not handed out."
         raise BadCheckpoint(template, apart=apart)
-    tried = (
-        f"model.onnx: on {len(squares)} pictures, its probabilities differ from PyTorch's by at most {apart:.1g} of 1"
-    )
-    pack(
-        target,
-        {
-            "model.onnx": content,
-            "model.json": about_model(taken.kept),
-            "README.md": card(taken.kept, taken.facts, (tried,)),
-        },
-    )
+    tried = f"model.onnx on {len(squares)} pictures: probabilities differ from PyTorch's by at most {apart:.1g} of 1"
+    about = card(taken.kept, taken.facts, (tried,))
+    files.write_zip(target, {"model.onnx": content, "model.json": about_model(taken.kept), "README.md": about})
     yield Progress(TRYING, 2, 2)
 
 

@@ -15,7 +15,6 @@ from core.data.split import Split, draw_of, split
 from core.events import Event, Progress
 from core.messages import Message
 from core.recipe_settings import to_toml
-from core.results.export.archive import Contents, pack
 from core.results.export.card import Facts, Taken, about_model, card, literal, loading_lines
 from core.results.export.formats import format_of
 from core.results.export.onnx_file import write_onnx
@@ -25,6 +24,8 @@ from core.training.kept_model import load_model
 PREDICT = Path(__file__).with_name("predict_alone.py")
 PACKING = Message("Packing the files")
 
+Contents = dict[str, str | bytes | Path]
+"""Texts, bytes and files, by their names in an archive."""
 Steps = Generator[Event, None, None]
 
 
@@ -49,7 +50,7 @@ def _model(taken: Taken, target: Path) -> Steps:
         "recipe.toml": to_toml(taken.kept.recipe),
         "requirements.txt": "torch\ntorchvision\npillow\nsafetensors\n",
     }
-    pack(target, contents)
+    files.write_zip(target, contents)
     yield Progress(PACKING, 1, 1)
 
 
@@ -57,17 +58,19 @@ def _weights(taken: Taken, target: Path) -> Steps:
     file = io.BytesIO()
     torch.save(dict(taken.kept.state), file)
     text = f"{card(taken.kept, taken.facts)}\n## Loading the weights\n\n```python\n{loading_lines(taken.kept)}\n```\n"
-    pack(target, {"weights.pt": file.getvalue(), "README.md": text})
+    files.write_zip(target, {"weights.pt": file.getvalue(), "README.md": text})
     yield Progress(PACKING, 1, 1)
 
 
 def _script(taken: Taken, target: Path) -> Steps:
-    pack(target, _of_script(taken) | {"train.py": _text_of_script(taken)})
+    files.write_zip(target, _of_script(taken) | {"train.py": _text_of_script(taken)})
     yield Progress(PACKING, 1, 1)
 
 
 def _notebook(taken: Taken, target: Path) -> Steps:
-    pack(target, _of_script(taken) | {"train.ipynb": notebook(_text_of_script(taken), literal(taken.facts.title))})
+    files.write_zip(
+        target, _of_script(taken) | {"train.ipynb": notebook(_text_of_script(taken), literal(taken.facts.title))}
+    )
     yield Progress(PACKING, 1, 1)
 
 

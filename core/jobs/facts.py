@@ -6,7 +6,7 @@ from pathlib import Path
 from core.backbones import catalogue
 from core.data import datasets
 from core.errors import BadData
-from core.events import RunStarted
+from core.events import EpochEnded, RunStarted
 from core.jobs.job import Run
 from core.jobs.store import Store
 from core.results.export.card import Facts
@@ -21,7 +21,8 @@ def facts_of(store: Store, number: int) -> Facts:
     if run.test:
         looks = f", looked at {run.test.looks} times so far" if run.test.looks > 1 else ""
         figures.append(("Test", f"{run.test.score.in_full()}{looks}"))
-    return Facts(title_of(run), tuple(figures), data_of(store, run))
+    epochs = tuple(event for _row, event in store.runs.events(run.id) if isinstance(event, EpochEnded))
+    return Facts(title_of(run), tuple(figures), data_of(store, run), epochs)
 
 
 def title_of(run: Run) -> str:

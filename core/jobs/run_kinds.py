@@ -87,7 +87,7 @@ def _export(given: ExportArguments, desk: Desk) -> Work:
 
     facts = facts_of(open_store(), given.run)
     desk.results.mkdir(parents=True, exist_ok=True)
-    file = yield from export(given.to, home.weights_file(given.run), facts, desk.results)
+    file = yield from export(given.to, home.weights_file(given.run), facts, desk.results, home.features_folder())
     return {"made": str(file)}
 
 

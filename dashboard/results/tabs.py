@@ -20,6 +20,7 @@ from dashboard.results.mistakes import show_mistakes
 from dashboard.results.more_pictures import show_more_pictures
 from dashboard.results.movement import show_movement
 from dashboard.results.picture_map import show_map
+from dashboard.results.replay import show_replay
 from dashboard.results.take_home import show_take_home
 from dashboard.results.try_it import show_try_it
 from dashboard.results.two_runs import show_two_runs
@@ -59,6 +60,7 @@ TABS = {
     "moved": Tab("What moved", "open_with", show_movement),
     "map": Tab("Map", "scatter_plot", show_map),
     "hurt": Tab("Pictures that hurt", "flag", show_doubts),
+    "replay": Tab("Replay", "movie", show_replay),
     "more": Tab("More pictures?", "trending_up", show_more_pictures),
 }
 """By the word of the address."""

@@ -9,25 +9,29 @@ from safetensors import safe_open
 
 from core.backbones import catalogue
 from core.backbones.pretrained import bundled_file
+from core.events import EpochEnded
 from core.results.export.script import new_head
 from core.training.kept_model import KeptModel
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the store knows of a run, in words: `title` is a line, `figures` names and values, `data` a sentence."""
+    """What the store knows of a run, in words: `title` is a line, `data` a sentence, `figures` names with values."""
 
     title: str
     figures: tuple[tuple[str, str], ...]
     data: str
+    epochs: tuple[EpochEnded, ...] = ()
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What an export is made of: a run's kept model, and what the store knows of it."""
+    """What an export is made of: a run's kept model with its file, and what the store knows of it."""
 
     kept: KeptModel
     facts: Facts
+    weights_file: Path
+    features_folder: Path
 
 
 def card(kept: KeptModel, facts: Facts, checked: Sequence[str] = ()) -> str:

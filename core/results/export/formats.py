@@ -20,6 +20,7 @@ FORMATS: dict[str, Format] = {
     "onnx": Format("ONNX", "For other programs and languages; tried on pictures before you get it.", "onnx.zip"),
     "train": Format("Training program", "The run as plain PyTorch that a student can read.", "train.zip"),
     "notebook": Format("Notebook", "The same program as a Jupyter notebook.", "notebook.zip"),
+    "report": Format("Report", "Curves, confusions and mistakes in one page that opens offline.", "report.html"),
     "recipe": Format("Recipe", "The settings, to train again by the command line.", "recipe.toml"),
 }
 """By the name that the command line has for them."""

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from core import files
 from core.data.scan import read_image_folder
 from core.data.tensors import Normalise, framing, plain_square
 from core.errors import BadCheckpoint, TrackerUnavailable

@@ -18,6 +18,7 @@ from core.recipe_settings import to_toml
 from core.results.export.card import Facts, Taken, about_model, card, literal, loading_lines
 from core.results.export.formats import format_of
 from core.results.export.onnx_file import write_onnx
+from core.results.export.report import write_report
 from core.results.export.script import notebook, split_table, start_file, train_script
 from core.training.kept_model import load_model
 
@@ -29,14 +30,16 @@ Contents = dict[str, str | bytes | Path]
 Steps = Generator[Event, None, None]
 
 
-def export(name: str, weights_file: Path, facts: Facts, folder: Path) -> Generator[Event, None, Path]:
+def export(
+    name: str, weights_file: Path, facts: Facts, folder: Path, features_folder: Path
+) -> Generator[Event, None, Path]:
     """Write one of FORMATS into `folder`; returns the file.
 
     Raises BadCheckpoint, BadData, BadRecipe or TrackerUnavailable.
     """
     target = folder / format_of(name).file
     yield Progress(PACKING, 0, 1)
-    yield from WRITERS[name](Taken(load_model(weights_file), facts), target)
+    yield from WRITERS[name](Taken(load_model(weights_file), facts, weights_file, features_folder), target)
     return target
 
 
@@ -104,6 +107,7 @@ WRITERS: dict[str, Callable[[Taken, Path], Steps]] = {
     "onnx": write_onnx,
     "train": _script,
     "notebook": _notebook,
+    "report": write_report,
     "recipe": _recipe,
 }
 """What writes each of FORMATS."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -41,7 +42,7 @@ def trained(folder: Path, data: Path, **settings: Any) -> Path:
 def taken(name: str, weights: Path, folder: Path) -> Path:
     """What an export has in it, in an empty folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = result_of(export(name, weights, FACTS, folder))
+    made = result_of(export(name, weights, FACTS, folder, weights.parent / "features"))
     if made.suffix != ".zip":
         return made
     with zipfile.ZipFile(made) as archive:
@@ -58,7 +59,7 @@ def test_every_format_has_a_writer() -> None:
 
 def test_what_there_is_not_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrackerUnavailable, match="pdf is nothing to export to; take model or"):
-        result_of(export("pdf", tmp_path / "none", FACTS, tmp_path))
+        result_of(export("pdf", tmp_path / "none", FACTS, tmp_path, tmp_path))
 
 
 def odd_pictures(folder: Path) -> list[Path]:
@@ -99,7 +100,7 @@ def test_the_program_answers_as_thaw_does(make_folder: MakeFolder, tmp_path: Pat
 
 def test_the_same_run_gives_the_same_file(make_folder: MakeFolder, tmp_path: Path) -> None:
     weights = trained(tmp_path, make_folder(a=4, b=4), epochs=1)
-    one, other = (result_of(export("model", weights, FACTS, tmp_path / name)) for name in ("one", "other"))
+    one, other = (result_of(export("model", weights, FACTS, tmp_path / name, tmp_path)) for name in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
 
 
@@ -197,6 +198,16 @@ def test_a_notebook_runs_from_top_to_bottom(make_folder: MakeFolder, tmp_path: P
     assert "kept: " in said.stdout
 
 
+def test_a_report_is_one_file_in_which_names_are_text(make_folder: MakeFolder, tmp_path: Path) -> None:
+    weights = trained(tmp_path, make_folder(**{"a": 8, "<img src=x onerror=alert(1)>": 8}))
+    report = taken("report", weights, tmp_path / "empty").read_text(encoding="utf-8")
+    assert "<img src=x" not in report
+    assert "&lt;img src=x" in report
+    assert "<b>mine" not in report
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"?https?:", report)
+    assert "Plotly.newPlot" in report
+
+
 def test_a_recipe_comes_back(make_folder: MakeFolder, tmp_path: Path) -> None:
     weights = trained(tmp_path, make_folder(a=4, b=4), epochs=1)
     file = taken("recipe", weights, tmp_path / "empty")
@@ -220,5 +231,5 @@ def test_onnx_is_tried_before_it_is_handed_out(
 
     monkeypatch.setattr(onnx_file, "MOST", -1.0)
     with pytest.raises(onnx_file.BadCheckpoint, match="not handed out"):
-        result_of(export("onnx", weights, FACTS, tmp_path / "other"))
+        result_of(export("onnx", weights, FACTS, tmp_path / "other", tmp_path))
     assert not list((tmp_path / "other").glob("*.zip"))

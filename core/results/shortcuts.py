@@ -57,7 +57,7 @@ class Shortcut:
         """What is said of it."""
         template = (
             "Of two pictures, one of {name} and one of another class, {cue} alone tells which is which in {share:.0f} "
-            "of 100 cases. A network can learn that instead of the thing itself."
+            "of 100 cases."
         )
         return Message(template, name=classes[self.label], cue=CUES[self.cue], share=100 * self.share)
 

@@ -41,6 +41,14 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
     taken = said if answer.is_right else f"{own}, taken for {said}"
     st.text(f"{taken}, {answer.confidence:.0%}")
     st.caption(plain(_others(evaluation, answer)))
+    st.button(
+        "Where it looked",
+        icon=":material/visibility:",
+        key=f"look-{key}",
+        type="tertiary",
+        on_click=_open_try_it,
+        args=(run, answer.path),
+    )
     if now is None or now.label != own:
         st.caption("Left out since." if now is None else f"Put into {plain(now.label)} since.")
         if _small_button("Undo", "undo", f"undo-{key}"):
@@ -52,6 +60,12 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
     if _small_button("Leave out", "block", f"out-{key}"):
         datasets.leave_out(picture_sets.own_of(Path(run.recipe.data)), [now.file])
         st.rerun()
+
+
+def _open_try_it(run: Run, picture: Path) -> None:
+    """Show the tab in which the picture is asked about."""
+    st.session_state[f"tab-{run.id}"] = "try"
+    st.query_params["picture"] = str(picture)
 
 
 def _small_button(label: str, icon: str, key: str) -> bool:

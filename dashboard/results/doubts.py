@@ -12,9 +12,9 @@ from core.messages import Message
 from core.training.plan import pictures_question
 from dashboard import job_progress, picture_sets
 from dashboard.results.answer_grid import COLUMNS, SIDE, pictures_now
-from dashboard.text import say
 
-SHOWN = 12
+SHOWN, MOST_SHORTCUTS = 12, 3
+BEWARE = "A network can learn that instead of the thing itself. Pictures from elsewhere show whether it did."
 EXPLAINED = (
     "A simple classifier, on what pretraining sees, has looked at all other pictures and then at this one. These are "
     "the pictures that look most like another class: wrong labels come first here, and hard but right ones beside them."
@@ -26,8 +26,10 @@ def show_doubts(run: Run) -> None:
     data = Path(run.recipe.data)
     shortcuts = job_progress.result_of(SHORTCUTS, DataArguments(data=data), True, "")
     if shortcuts is not None:
-        for one in shortcuts["shortcuts"]:
-            say("notice", str(Message.parse(one["sentence"])))
+        for one in shortcuts["shortcuts"][:MOST_SHORTCUTS]:
+            st.text(f"• {Message.parse(one['sentence'])}")
+        if shortcuts["shortcuts"]:
+            st.caption(BEWARE)
         if not shortcuts["shortcuts"]:
             st.caption("Size, brightness, sharpness, border and type of file alone tell no class from the others.")
     found = job_progress.result_of(DOUBTS, pictures_question(run.recipe), True, "")

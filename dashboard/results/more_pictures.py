@@ -27,7 +27,7 @@ def show_more_pictures(run: Run) -> None:
     if found is None:
         return
     st.text(str(Message.parse(found["sentence"])))
-    live_chart(curve(found), key=f"more-{run.id}", height=HEIGHT)
+    live_chart(curve(found), key=f"learning-curve-{run.id}", height=HEIGHT)
     st.caption(EXPLAINED.format(held_out=f"{found['held_out']:,}"))
 
 

@@ -67,7 +67,8 @@ def points(found: Mapping[str, Any], name: str, title: str) -> Figure:
             }
         )
     axes = {"showticklabels": False, "zeroline": False}, {"showticklabels": False, "zeroline": False}
-    return {"data": traces, "layout": layout(title, *axes)}
+    below = {"legend": {"orientation": "h", "x": 0, "y": -0.02, "yanchor": "top"}}
+    return {"data": traces, "layout": layout(title, *axes) | below}
 
 
 def _hover(found: Mapping[str, Any], index: int) -> str:

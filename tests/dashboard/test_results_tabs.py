@@ -98,6 +98,17 @@ def test_each_format_has_a_button_and_what_is_made_is_offered(open_page: OpenPag
     assert len([one for one in page.button if one.key and one.key.endswith("-ask")]) == len(FORMATS) - 1
 
 
+def test_from_a_picture_to_where_it_looked(open_page: OpenPage, run: Run) -> None:
+    page = open_page(run=str(run.id), view="mistakes")
+    kinds = page.get("button_group")
+    if not [one for one in page.button if one.key and one.key.startswith("look-")]:
+        kinds[-1].set_value("Right, but unsure").run()
+    looks = [one for one in page.button if one.key and one.key.startswith("look-")]
+    looks[0].click().run()
+    assert not page.exception
+    assert "Where it looked, for" in " ".join(one.value for one in page.caption).replace("\N{WORD JOINER}", "")
+
+
 def test_a_replay_plays_pauses_and_ends(open_page: OpenPage, run: Run) -> None:
     page = open_page(run=str(run.id), view="replay")
     page.button(key=f"replay-button-{run.id}").click().run()

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from core import files
 from core.data.images import thumbnail
-from core.events import EpochEnded, Event, heading
+from core.events import EpochEnded, Event, Metrics, heading
 from core.figures import by_class
 from core.messages import percent
 from core.recipe_settings import to_toml
@@ -65,7 +65,10 @@ def _card(answer: Answer, classes: Sequence[str]) -> dict[str, str]:
 
 def _curve(epochs: Sequence[EpochEnded], measure: str) -> dict[str, Any]:
     """A line for training (running means) and one for validation."""
-    parts = {"training": [one.train for one in epochs], "validation": [one.val for one in epochs]}
+    parts: dict[str, list[Metrics | None]] = {
+        "training": [one.train for one in epochs],
+        "validation": [one.val for one in epochs],
+    }
     data = [
         {
             "type": "scatter",

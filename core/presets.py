@@ -131,5 +131,11 @@ def _differing(chosen: Mapping[str, Any], actual: Mapping[str, Any], section: st
 
 def nearest(recipe: Recipe) -> str | None:
     """The preset that a recipe follows, by its weights and blocks; None where it follows none."""
-    followed = (name for name in PRESETS if not {"weights", "trainable"} & set(changed(name, recipe)))
-    return next(followed, None)
+    backbone = catalogue.get(recipe.backbone)
+    return followed(backbone, recipe.weights, catalogue.select(backbone, recipe.trainable))
+
+
+def followed(backbone: Backbone, weights: str, layers: frozenset[str]) -> str | None:
+    """The preset that begins with those weights, and in which those layers learn; None where there is none."""
+    starts = ((name, one.weights, catalogue.select(backbone, one.trainable(backbone))) for name, one in PRESETS.items())
+    return next((name for name, *start in starts if start == [weights, layers]), None)

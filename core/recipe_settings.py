@@ -177,13 +177,19 @@ def to_settings(recipe: Recipe) -> dict[str, Any]:
 
 def flat_settings(recipe: Recipe) -> dict[str, Any]:
     """The recipe as one flat row: {"optimizer.lr": 0.001, "trainable": "stage7 head", …}."""
+    flat = flattened(to_settings(recipe))
+    return {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in flat.items()}
+
+
+def flattened(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their paths: those of a section, such as the optimizer's, are called "optimizer.lr"."""
     flat: dict[str, Any] = {}
-    for name, value in to_settings(recipe).items():
-        if isinstance(value, dict):
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
             flat |= {f"{name}.{inner}": inner_value for inner, inner_value in value.items()}
         else:
             flat[name] = value
-    return {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in flat.items()}
+    return flat
 
 
 def to_toml(recipe: Recipe) -> str:

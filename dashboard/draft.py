@@ -16,7 +16,7 @@ from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
 from core.data.split import Draw, draw_of
 from core.home import SAMPLE_DATA
-from core.presets import PRESETS, expand
+from core.presets import expand, followed
 from core.recipe import Recipe
 from core.recipe_settings import TABLES, parse
 
@@ -74,12 +74,7 @@ class Draft:
 
     def preset(self) -> str | None:
         """The preset that it follows, by its weights and blocks; None where it follows none."""
-        backbone, own = self.chosen_backbone(), (self["weights"], self.layers)
-        starts = {
-            name: (preset.weights, catalogue.select(backbone, preset.trainable(backbone)))
-            for name, preset in PRESETS.items()
-        }
-        return next((name for name, start in starts.items() if start == own), None)
+        return followed(self.chosen_backbone(), self["weights"], self.layers)
 
     def data_path(self) -> str:
         """The folder of pictures as an absolute path; empty when none is named."""

@@ -16,7 +16,7 @@ from core.optimizers import OPTIMIZER, SCHEDULE
 from core.presets import PRESETS
 from core.recipe import Recipe
 from core.recipe_fields import Setting, TableOf
-from core.recipe_settings import SETTINGS, TABLES, rate_question
+from core.recipe_settings import SETTINGS, TABLES, flattened, rate_question
 from core.settings import settings
 from core.training.plan import kept_numbers
 from dashboard.draft import current
@@ -178,9 +178,9 @@ HEADINGS = {
 
 
 def _usual() -> dict[str, Any]:
-    """The rates of the preset that the draft follows, by their paths; none where it follows none."""
+    """The settings of the preset that the draft follows, by their paths; none where it follows none."""
     name = current().preset()
-    return {f"rates.{group}": factor for group, factor in PRESETS[name].rates.items()} if name else {}
+    return flattened(PRESETS[name].settings(current().chosen_backbone())) if name else {}
 
 
 def more_settings() -> None:

@@ -12,7 +12,7 @@ from core.backbones.catalogue import FILE
 from core.jobs.process import process_id
 from core.jobs.store import Store
 from core.optimizers import OPTIMIZER, OPTIMIZERS, SCHEDULES
-from core.presets import expand
+from core.presets import PRESETS, expand
 from core.recipe_settings import SETTINGS, TABLES, parse
 from dashboard.text import JOINER
 from tests.conftest import SAMPLE_DATA, MakeFolder
@@ -242,6 +242,16 @@ def test_every_setting_has_a_widget(open_page: OpenPage) -> None:
     parts = [part for one in SETTINGS.values() for part in one.parts or (one,)]
     expected = {one.path: one.title for one in parts if one.path not in OWN_WIDGETS}
     assert {path: shown.get(path) for path in expected} == expected
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_preset_sets_does_not_count_as_changed(open_page: OpenPage, name: str) -> None:
+    test = open_page()
+    draft = test.session_state["draft"]
+    draft.take(PRESETS[name].settings(draft.chosen_backbone()))
+    assert "Changed in more settings" not in captions_of(test.run())
+    test.number_input(key="draft.rates.early").set_value(0.7).run()
+    assert "Changed in more settings: Rate of early blocks" in captions_of(test)
 
 
 def test_other_settings_reach_the_recipe_and_are_said_to_be_changed(open_page: OpenPage, store: Store) -> None:

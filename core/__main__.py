@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from core.backbones import catalogue, pretrained
-from core.cli import data, runs, train
+from core.cli import answers, data, results, runs, train
 from core.errors import BadRecipe, BadSettings, StoreBusy, ThawError
 from core.presets import PRESETS
 from core.settings import described
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 failed, 2 a bad recipe, bad settings or bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m core", description="Transfer learning from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for declare in (train.add_to, _add_lists, runs.add_to, data.add_to):
+    for declare in (train.add_to, _add_lists, runs.add_to, answers.add_to, results.add_to, data.add_to):
         declare(commands)
     options = parser.parse_args(arguments)
     try:

@@ -93,6 +93,47 @@ def balanced_accuracy(confusion: Confusion) -> float:
     return sum(shares) / len(shares) if shares else 0.0
 
 
+@dataclass(frozen=True)
+class ClassFigures:
+    """How well one class is told: it has `images` pictures, `said` were taken for it, and `right` are both."""
+
+    images: int
+    said: int
+    right: int
+
+    @property
+    def recall(self) -> float | None:
+        """Of its pictures, the share that was named, 0…1; None where it has none."""
+        return self.right / self.images if self.images else None
+
+    @property
+    def precision(self) -> float | None:
+        """Of what was taken for it, the share that is of it, 0…1; None where nothing was."""
+        return self.right / self.said if self.said else None
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of both, 0…1; None where there is neither a picture nor an answer.
+
+        Source: https://scikit-learn.org/stable/modules/generated/sklearn.metrics.f1_score.html.
+        """
+        return 2 * self.right / (self.images + self.said) if self.images + self.said else None
+
+
+def by_class(confusion: Confusion, classes: int) -> list[ClassFigures]:
+    """The figures of each of so many classes."""
+    counts = {(actual, answer): count for actual, answer, count in confusion}
+    indices = range(classes)
+    return [
+        ClassFigures(
+            images=sum(counts.get((label, answer), 0) for answer in indices),
+            said=sum(counts.get((actual, label), 0) for actual in indices),
+            right=counts.get((label, label), 0),
+        )
+        for label in indices
+    ]
+
+
 def confusion_of(pairs: Iterable[tuple[int, int]]) -> Confusion:
     """Counted from pairs of a picture's class and the answer to it."""
     counts: dict[tuple[int, int], int] = {}

@@ -11,7 +11,8 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator
+import zipfile
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
@@ -97,6 +98,26 @@ def write_json(path: Path, values: Any) -> None:
 def read_json(path: Path) -> Any:
     """The plain values in a JSON file. Raises OSError when it cannot be read, ValueError when it is not JSON."""
     return json.loads(_patiently(path.read_bytes))
+
+
+SAME_DATE = (1980, 1, 1, 0, 0, 0)
+"""The first that a zip can name: so an archive is the same whenever it is made of the same."""
+INCOMPRESSIBLE = (".safetensors", ".onnx", ".pt")
+
+
+def write_zip(path: Path, contents: Mapping[str, str | bytes | Path]) -> None:
+    """An archive of texts, bytes and files, by their names in it, whole or not at all."""
+
+    def write(partial: Path) -> None:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name, content in contents.items():
+                about = zipfile.ZipInfo(name, SAME_DATE)
+                is_small = not name.endswith(INCOMPRESSIBLE)
+                about.compress_type = zipfile.ZIP_DEFLATED if is_small else zipfile.ZIP_STORED
+                about.external_attr = 0o644 << 16
+                archive.writestr(about, content.read_bytes() if isinstance(content, Path) else content)
+
+    write_aside(path, write)
 
 
 def remove_folder(path: Path) -> bool:

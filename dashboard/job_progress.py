@@ -8,7 +8,9 @@ import streamlit as st
 from core import home
 from core.jobs import results
 from core.jobs.job import Job
-from core.jobs.kinds import IMPORTS, Given, Kind, cancel, request, shared_key
+from core.jobs.kind import Given, Kind
+from core.jobs.kinds import cancel, request, shared_key
+from core.jobs.picture_kinds import IMPORTS
 from core.jobs.worker import ensure_progress
 from dashboard import draft
 from dashboard.services import saying_trouble, store
@@ -48,7 +50,7 @@ def _imports(followed: list[str], own: str | None) -> None:
     for name in followed:
         job = store().jobs.get(name)
         if job and job.live:
-            _bar(job)
+            show_bar(job)
             continue
         if name == own:
             _end_of_own(job)
@@ -81,7 +83,8 @@ def show_last_failure() -> None:
                 st.rerun()
 
 
-def _bar(job: Job) -> None:
+def show_bar(job: Job) -> None:
+    """How far a job is, and a way to cancel it."""
     progress = job.progress
     share = min(progress.done / progress.total, 1.0) if progress and progress.total else 0.0
     amount = f" · {share:.0%}" if progress and progress.total > 1 else " …"
@@ -143,4 +146,4 @@ def _waiting(name: str) -> None:
     job = store().jobs.get(name)
     if job is None or not job.live:
         st.rerun()
-    _bar(job)
+    show_bar(job)

@@ -17,4 +17,6 @@ RUNS = ("#3b7dd8", "#d9620b", "#17936f", "#c2478b", "#9370db", "#8c7a1f", "#d645
 TRAINING = "#9370db"
 VALIDATION = "#17936f"
 TEST = "#3b7dd8"
+RIGHT, WRONG = "#17936f", "#c2478b"
+"""Fills behind counts of right and wrong answers, let through more or less."""
 TERMS = {"cross_entropy": "#8c7a5b", "l1": "#c2478b", "l2": "#5b7f95"}

@@ -1,12 +1,15 @@
 """The pictures that a page may use and choose, by the names that people know."""
 
+import base64
 import hashlib
+from io import BytesIO
 from pathlib import Path
 
 import streamlit as st
 
 from core import home
 from core.data import datasets
+from core.data.images import thumbnail
 from core.data.scan import ImageFolder, Scan, arrange_classes, scan
 from core.errors import BadData
 from core.home import SAMPLE_DATA
@@ -97,6 +100,34 @@ def classes(path: str) -> ImageFolder | None:
         return arrange_classes(Path(path), scanned) if scanned else None
     except (BadData, OSError):
         return None
+
+
+def changed_form(folder: Path) -> Path:
+    """Where people's changes to a folder's pictures are: the data set chosen now, where it is of these pictures."""
+    chosen = data_set(draft.current().data_path())
+    return chosen.folder if chosen and chosen.root == folder else folder
+
+
+def own_of(folder: Path) -> Path:
+    """The data set whose record takes changes to the pictures in a folder; the folder's own files stay as they are.
+
+    Of a sample or another folder it is the changed form, or else a new one, which is then chosen.
+    """
+    known = changed_form(folder)
+    if datasets.is_dataset(known):
+        return known
+    name = SAMPLES.get(str(folder), folder.name).split(":")[0]
+    own = datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder
+    draft.current()["data"] = str(own)
+    return own
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def thumbnail_url(path: Path, side: int) -> str:
+    """The middle of a picture, `side` pixels square, as a data URL."""
+    file = BytesIO()
+    thumbnail(path, side).save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def digest(*parts: object) -> str:

@@ -20,7 +20,8 @@ from core.data.split import Draw
 from core.errors import BadData, NotNow
 from core.events import Event, Progress
 from core.jobs.drive import drive
-from core.jobs.kinds import ARCHIVE, ArchiveArguments, request
+from core.jobs.kinds import request
+from core.jobs.picture_kinds import ARCHIVE, ArchiveArguments
 from core.jobs.process import process_id
 from core.jobs.store import open_store
 

@@ -1,27 +1,22 @@
-"""`python -m core runs`, `pause|stop|resume RUN`, `work`, `predict` and `export`: runs, and what they answer."""
+"""`python -m core runs`, `pause|stop|resume RUN` and `work`: the runs, and what is wished of them."""
 
 import argparse
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from core import home
-from core.errors import BadCheckpoint, BadImage, NotNow, TrackerUnavailable
-from core.events import Event, Metrics, StepEnded
+from core.errors import NotNow
 from core.figures import answers
 from core.jobs import worker
 from core.jobs.family import family_json
-from core.jobs.job import ALLOWED, STEP_COLUMNS, Run
+from core.jobs.job import ALLOWED, Run
 from core.jobs.process import training_places
 from core.jobs.store import Store, open_store
-from core.messages import Message, percent
+from core.messages import percent
 from core.recipe_settings import to_settings
 
 if TYPE_CHECKING:
@@ -45,7 +40,6 @@ def add_to(commands: "Commands") -> None:
             command.add_argument("--epochs", type=int, help="how many in all, to train for more than before")
     command = commands.add_parser("work", help="work off the queue here, and wait a while for more")
     command.set_defaults(command=work)
-    _add_answers_to(commands)
 
 
 def list_runs(options: argparse.Namespace) -> None:
@@ -138,89 +132,3 @@ def work(_options: argparse.Namespace) -> None:
     if not any(worker.main("training", place) for place in range(training_places())):
         template = "As many workers as there may be ({count}) are at work already; THAW_WORKERS allows more."
         raise NotNow(template, count=training_places())
-
-
-SHOWN = 3
-"""How many of the likeliest classes the text output names."""
-
-
-def _add_answers_to(commands: "Commands") -> None:
-    command = commands.add_parser("predict", help="class names and probabilities for pictures")
-    command.add_argument("run", type=int, help="the number of a run")
-    command.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    command.add_argument("--json", action="store_true", help="print one object per picture and line")
-    command.set_defaults(command=predict)
-    command = commands.add_parser("export", help="write a run for TensorBoard or MLflow")
-    command.add_argument("run", type=int, help="the number of a run")
-    command.add_argument(
-        "--to", nargs="+", required=True, metavar=("TOOL", "WHERE"), help="tensorboard DIR, mlflow, or mlflow URI"
-    )
-    command.set_defaults(command=export)
-
-
-def answering(store: Store, number: int) -> Run:
-    """The run of that number; of a family its first child, which is said. Raises UnknownRun."""
-    first = store.runs.get(number).first
-    if first.id != number:
-        template = "Run {family} is a family of runs; this is of its first, run {first}."
-        print(Message(template, family=number, first=first.id), file=sys.stderr)
-    return first
-
-
-def predict(options: argparse.Namespace) -> None:
-    """Print a prediction for every picture that can be read. Raises BadImage, at the end, with those that cannot."""
-    # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.results.predict import classifier, other_numbers
-    from core.training.checkpoint import load_model
-
-    known = answering(open_store(), options.run)
-    file = home.weights_file(known.id)
-    if not file.is_file():
-        template = "Run {run} is {status} and has no weights; take another run."
-        raise BadCheckpoint(template, run=known.id, status=known.status)
-    checkpoint = load_model(file)
-    if remark := other_numbers(checkpoint):
-        print(remark, file=sys.stderr)
-    classify = classifier(checkpoint)
-    unread: list[Message] = []
-    for path in options.images:
-        try:
-            probabilities = classify(path)
-        except BadImage as error:
-            unread.append(error.message)
-            continue
-        if options.json:
-            print(json.dumps({"image": str(path), "probabilities": probabilities}))
-        else:
-            likeliest = list(probabilities.items())[:SHOWN]
-            print(f"{path}: " + ", ".join(f"{name} {percent(share)}" for name, share in likeliest))
-    if unread:
-        raise BadImage("{unread:lines}", unread=unread)
-
-
-def export(options: argparse.Namespace) -> None:
-    """Tell the tool everything that the store knows. Raises UnknownRun or TrackerUnavailable."""
-    if len(options.to) > 2:
-        raise TrackerUnavailable("--to takes a tool and one place, as in --to tensorboard logs.")
-    # Imported here because it brings torch along, which the other commands need not wait for.
-    from core.tracking.targets import TARGETS
-
-    tool, where = options.to[0], "".join(options.to[1:])
-    if tool not in TARGETS:
-        template = "{tool} is no tool to export to; take {tools}."
-        raise TrackerUnavailable(template, tool=tool, tools=" or ".join(TARGETS))
-    store = open_store()
-    known = answering(store, options.run)
-    with TARGETS[tool](f"run-{known.id}", known.recipe, where) as track:
-        for event in _everything_said(store, known.id):
-            track(event)
-
-
-def _everything_said(store: Store, run: int) -> Iterator[Event]:
-    """The steps of a run, then all else that it said."""
-    for row in store.runs.steps(run):
-        values = dict(zip(STEP_COLUMNS, row.tolist(), strict=True))
-        step, epoch, lr = int(values.pop("step")), int(values.pop("epoch")), values.pop("lr")
-        yield StepEnded(step, epoch, lr, Metrics(**values))
-    for _row, event in store.runs.events(run):
-        yield event

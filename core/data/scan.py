@@ -116,6 +116,13 @@ def file_stamp(path: Path) -> tuple[int, ...]:
     return ()
 
 
+def picture_files(path: Path) -> list[Path]:
+    """The pictures in a folder and in those inside it, in their natural order; of a path that is no folder, itself."""
+    if not path.is_dir():
+        return [path]
+    return [Path(file) for file, _name in sorted(_picture_files(str(path), ""), key=lambda one: _natural(one[1]))]
+
+
 def read_image_folder(path: Path) -> ImageFolder:
     """The classes and images at `path`.
 

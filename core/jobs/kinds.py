@@ -1,4 +1,4 @@
-"""The kinds of jobs, as a table: what each is asked with, what it does, in which lane.
+"""The kinds of jobs, as a table, and requests for them.
 
 A kind's work is a generator: it says how far it is, and returns plain values. It may be closed at any event, and then
 leaves nothing behind. A new kind is a model of arguments, a generator, and a row.
@@ -7,253 +7,25 @@ leaves nothing behind. A new kind is a model of arguments, a generator, and a ro
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from core import files, home
-from core.backbones.pretrained import own_file
-from core.data import datasets
+from core import home
 from core.data.scan import file_stamp, pictures_digest
-from core.data.split import Draw
 from core.errors import BadRecipe, Fault
-from core.events import Event, Progress
-from core.intake.archive import Incoming, upload_members
-from core.intake.importer import archive_members, create_dataset, extend_dataset
-from core.intake.public import PUBLIC_SETS
-from core.jobs.job import Job, Lane
+from core.jobs.job import Job
+from core.jobs.kind import Given, Kind
+from core.jobs.picture_kinds import IMPORTS, INSPECT, PREVIEW, SHORTCUTS
+from core.jobs.run_kinds import ASK, DOUBTS, EVALUATE, EXPORT, MAP, MORE, RATES, TRAINING
 from core.jobs.store import Store
-from core.jobs.store.runs import TRAIN
 from core.messages import Message
-from core.recipe import Recipe
-from core.recipe_settings import parse, to_settings, to_toml
-from core.training.plan import check
+from core.recipe_settings import parse
 
-Result = dict[str, Any]
-Work = Generator[Event, None, Result]
-LOADING = Progress(Message("Loading PyTorch"), 0, 1)
-
-
-class Arguments(BaseModel):
-    """What a job is asked with; it crosses the border between processes as JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Given = TypeVar("Given", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where a job works: its id, and its run's number if it has one.
-
-    `results` is a folder for the files that it returns, made by who uses it.
-    """
-
-    job: str
-    run: int | None
-    results: Path
-
-
-def about_nothing(_given: object, _result: object) -> None:
-    """The result belongs to no data set or run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind(Generic[Given]):
-    """`work` does it. `is_quick`: people wait for it, and one of the two light places takes nothing else.
-
-    `inputs` are the folder of pictures that the work reads beside its arguments, and other files. A kind that has them
-    is shared: the same request twice, of the same pictures, is one job. `about` names what the result belongs to,
-    "data:PATH" or "run:NUMBER", from the arguments and, once there is one, the result. `version` is raised when the
-    work returns something else than before.
-    """
-
-    name: str
-    lane: Lane
-    arguments: type[Given]
-    work: Callable[[Given, Desk], Work]
-    is_quick: bool = False
-    inputs: Callable[[Given], tuple[Path, ...]] | None = None
-    about: Callable[[Given, Result | None], str | None] = about_nothing
-    version: int = 1
-
-
-class ArchiveArguments(Arguments):
-    """An archive: a `file` of the server's, or one that was uploaded and is called `title`."""
-
-    name: str
-    source: str
-    file: Path
-    title: str | None = None
-
-
-class UploadArguments(Arguments):
-    """Files in the folder `upload` (`core.intake.archive.store_upload`), as a data set or into an own one."""
-
-    name: str
-    source: str
-    upload: Path
-    into: Path | None = None
-
-
-class PublicArguments(Arguments):
-    """One of PUBLIC_SETS; `per_class` pictures of each class at the most, or all."""
-
-    name: str
-    per_class: int | None = None
-
-
-class InspectArguments(Arguments):
-    """The pictures at `data`, split as they would be for training."""
-
-    data: Path
-    val_fraction: float
-    seed: int
-    test_fraction: float = 0.0
-    folds: int = 1
-    fold: int = 1
-
-
-class PreviewArguments(Arguments):
-    """A recipe's settings."""
-
-    settings: dict[str, Any]
-
-
-def _import_archive(given: ArchiveArguments, desk: Desk) -> Work:
-    members = archive_members(given.file, given.title)
-    made = yield from create_dataset(home.data_folder(), given.name, given.source, members, desk.job)
-    return _imported(made)
-
-
-def _import_files(given: UploadArguments, desk: Desk) -> Work:
-    incoming = upload_members(given.upload)
-    if given.into:
-        made = yield from extend_dataset(datasets.read_dataset(given.into), incoming, desk.job)
-    else:
-        made = yield from create_dataset(home.data_folder(), given.name, given.source, incoming, desk.job)
-    return _imported(made)
-
-
-def _import_public(given: PublicArguments, desk: Desk) -> Work:
-    from core.intake.public_fetch import public_members  # Imported here because it brings torch along.
-
-    arriving = public_members(given.name, home.downloads_folder(), given.per_class)
-    first: list[Incoming] = []
-    for one in arriving:  # First what is downloaded, then pictures only.
-        if not isinstance(one, Progress):
-            first.append(one)
-            break
-        yield one
-    incoming = (one for one in chain(first, arriving) if not isinstance(one, Progress))
-    public = PUBLIC_SETS[given.name]
-    source = f"torchvision's {given.name}, {public.source}; licence: {public.licence}"
-    made = yield from create_dataset(home.data_folder(), public.title, source, incoming, desk.job)
-    return _imported(made)
-
-
-def _imported(made: datasets.DataSet) -> Result:
-    return {"data": str(made.folder)}
-
-
-def _inspect(given: InspectArguments, _desk: Desk) -> Work:
-    # Imported here because imagehash brings scipy along, which the dashboard does without.
-    from core.data.picture_info import memo_file
-    from core.data.quality import inspect
-
-    draw = Draw(**given.model_dump(exclude={"data"}))
-    seen = yield from inspect(given.data, memo_file(given.data), draw)
-    issues = [issue.to_json() for issue in seen.issues]
-    infos = {
-        str(path): [info.width, info.height, info.problem and info.problem.to_json()]
-        for path, info in seen.infos.items()
-    }
-    return {"issues": issues, "infos": infos, "fault": seen.fault and seen.fault.to_json()}
-
-
-def _preview(given: PreviewArguments, desk: Desk) -> Work:
-    yield LOADING
-    from core.training.setup import first_batch  # Imported here because it brings torch along.
-
-    seen = first_batch(parse(given.settings))
-    desk.results.mkdir(parents=True, exist_ok=True)
-    files = [desk.results / f"{number}.png" for number in range(len(seen))]
-    for file, (image, _label) in zip(files, seen, strict=True):
-        image.save(file)
-    return {"images": [str(file) for file in files], "labels": [label for _image, label in seen]}
-
-
-def _rates(recipe: Recipe, _desk: Desk) -> Work:
-    yield LOADING
-    from core.training.rate_finder import find_rate  # Imported here because it brings torch along.
-
-    return (yield from find_rate(recipe, home.features_folder())).to_json()
-
-
-def _train(recipe: Recipe, desk: Desk) -> Work:
-    from core.training.loop import train  # Imported here because it brings torch along.
-
-    assert desk.run is not None
-    checked = check(to_settings(recipe))
-    files.write_text(home.run_folder(desk.run) / "recipe.toml", to_toml(checked))
-    weights, state = home.weights_file(desk.run), home.resume_file(desk.run)
-    yield from train(checked, weights, home.features_folder(), state)
-    return {}
-
-
-def _about_new_data(_given: Arguments, result: Result | None) -> str | None:
-    return about_data(result["data"]) if result else None
-
-
-def about_data(data: Path | str) -> str:
-    """The mark of results that belong to the pictures at a path."""
-    return f"data:{data}"
-
-
-def _recipe_files(recipe: Recipe) -> tuple[Path, ...]:
-    """What a recipe's training reads: its pictures, and weights of one's own."""
-    weights = own_file(recipe.weights)
-    return (Path(recipe.data), *([weights] if weights else []))
-
-
-TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
-ARCHIVE = Kind(name="archive", lane="light", arguments=ArchiveArguments, work=_import_archive, about=_about_new_data)
-UPLOAD = Kind(name="upload", lane="light", arguments=UploadArguments, work=_import_files, about=_about_new_data)
-CAMERA = replace(UPLOAD, name="camera", is_quick=True)
-PUBLIC = Kind(name="public", lane="light", arguments=PublicArguments, work=_import_public, about=_about_new_data)
-INSPECT = Kind(
-    name="inspect",
-    lane="light",
-    arguments=InspectArguments,
-    work=_inspect,
-    inputs=lambda given: (given.data,),
-    about=lambda given, _result: about_data(given.data),
-)
-PREVIEW = Kind(
-    name="preview",
-    lane="light",
-    arguments=PreviewArguments,
-    work=_preview,
-    is_quick=True,
-    inputs=lambda given: (Path(parse(given.settings).data),),
-    about=lambda given, _result: about_data(parse(given.settings).data),
-)
-RATES = Kind(
-    name="rates",
-    lane="light",
-    arguments=Recipe,
-    work=_rates,
-    is_quick=True,
-    inputs=_recipe_files,
-    about=lambda recipe, _result: about_data(recipe.data),
-)
-IMPORTS = (ARCHIVE, UPLOAD, CAMERA, PUBLIC)
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TRAINING, *IMPORTS, INSPECT, PREVIEW, RATES)}
+OF_PICTURES = (*IMPORTS, INSPECT, PREVIEW, SHORTCUTS)
+OF_RUNS = (TRAINING, RATES, EVALUATE, MAP, ASK, DOUBTS, MORE, EXPORT)
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (*OF_PICTURES, *OF_RUNS)}
 
 
 def arguments_of(job: Job) -> BaseModel:
@@ -274,10 +46,10 @@ def shared_key(kind: Kind[Given], given: Given, digest: str | None = None) -> st
     Who asks for several things at once knows the `digest` of the pictures already: making it looks at every file.
     Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
     """
-    if kind.inputs is None:
+    if not kind.is_shared:
         return None
-    pictures, *others = kind.inputs(given)
-    inputs = [digest or pictures_digest(pictures), *map(file_stamp, others)]
+    seen = digest or pictures_digest(kind.pictures(given)) if kind.pictures else None
+    inputs = [seen, *map(file_stamp, kind.files(given) if kind.files else ())]
     words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), inputs]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 

@@ -12,9 +12,9 @@ from core.backbones.cut import Cut, cut
 from core.data.tensors import Normalise, plain_square
 from core.errors import BadCheckpoint
 from core.messages import Message
-from core.training.checkpoint import KeptModel
 from core.training.device import autocast, choose_precision, lay_channels_last, spare_strided
 from core.training.features import FrozenPart
+from core.training.kept_model import KeptModel
 from core.training.learning import learning
 
 Classify = Callable[[Path], dict[str, float]]
@@ -29,7 +29,7 @@ def classifier(checkpoint: KeptModel) -> Classify:
 
     Raises BadCheckpoint when it cannot be used.
     """
-    answer, preprocessing = answering(checkpoint), checkpoint.preprocessing
+    answer, preprocessing = answering(checkpoint, restore(checkpoint)), checkpoint.preprocessing
 
     def classify(picture: Path) -> dict[str, float]:
         shares = answer(plain_square(preprocessing, picture)[None]).softmax(1)[0].tolist()
@@ -38,12 +38,12 @@ def classifier(checkpoint: KeptModel) -> Classify:
     return classify
 
 
-def answering(checkpoint: KeptModel) -> Answer:
-    """The kept model as it was when it was validated: cut at the same place, folded and rounded in the same way.
+def answering(checkpoint: KeptModel, model: nn.Module) -> Answer:
+    """The kept `model` as it was when it was validated: cut at the same place, folded and rounded in the same way.
 
     A file of before November 2026 does not say how that was; it answers in 32 bits. Raises BadCheckpoint.
     """
-    model, numbers = restore(checkpoint), checkpoint.numbers
+    numbers = checkpoint.numbers
     normalise = Normalise(checkpoint.preprocessing)
     network: nn.Module = nn.Sequential(normalise, model)
     run_frozen: Callable[[Tensor], list[Tensor]] | None = None

@@ -1,9 +1,7 @@
 """What a run leaves on the disk while it goes: the kept model, and the state to go on from.
 
-The kept model is one safetensors file with weights, recipe, class names and pre-processing, so that weights never meet
-another run's class names. It carries a digest of all it holds, because neither safetensors nor torch notices a flipped
-byte. The state has what learns and what is drawn at random. What is frozen is not in it: it comes from the same
-weights, or the same seed, again. Seed and epoch decide the order and the variants of pictures, which are not in it.
+The state has what learns and what is drawn at random. What is frozen is not in it: it comes from the same weights, or
+the same seed, again. Seed and epoch decide the order and the variants of pictures, which are not in it.
 """
 
 import dataclasses
@@ -11,27 +9,20 @@ import hashlib
 import json
 import pickle
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from core import events, files
 from core.backbones import catalogue
-from core.backbones.catalogue import Preprocessing
-from core.errors import BadCheckpoint, BadRecipe
+from core.errors import BadCheckpoint
 from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
 from core.optimizers import stretched
-from core.recipe import Recipe
-from core.recipe_settings import parse, to_settings
-from core.training.device import Numbers
+from core.recipe_settings import to_settings
+from core.training.kept_model import KeptModel, load_model, restore_into, save_model
 from core.training.objective import Tally
 from core.training.setup import Setup
 from core.training.state import Snapshot, TrainingState
@@ -61,9 +52,7 @@ class Checkpointer:
 
     def restore_kept(self) -> None:
         """Put the weights to keep into the model, from the disk: a run that went on may not have them in memory."""
-        kept = load_model(self._weights_file).state
-        for name, tensor in self._setup.changing.items():
-            tensor.detach().copy_(kept[name])
+        restore_into(self._setup.changing, load_model(self._weights_file).state)
 
     def write_after(self, seconds: float) -> Iterator[Checkpointing | ArtifactSaved]:
         """Write everything, unless that was done less than `seconds` ago."""
@@ -88,75 +77,6 @@ class Checkpointer:
         kept = KeptModel(*about, epoch=epoch, state=self._kept.state(), numbers=self._setup.numbers)
         save_model(kept, self._weights_file)
         yield ArtifactSaved(str(self._weights_file), epoch)
-
-
-@dataclass(frozen=True)
-class KeptModel:
-    """A model as it was after `epoch`. `state` is its state_dict, on the CPU.
-
-    `numbers` are those in which it was validated; None in a file of before November 2026.
-    """
-
-    recipe: Recipe
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    epoch: int
-    state: Mapping[str, Tensor]
-    numbers: Numbers | None = None
-
-
-def save_model(checkpoint: KeptModel, path: Path) -> None:
-    """Write `checkpoint` to `path`, whole or not at all."""
-    about = json.dumps(
-        {
-            "recipe": to_settings(checkpoint.recipe),
-            "classes": checkpoint.classes,
-            "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
-            "epoch": checkpoint.epoch,
-            "numbers": checkpoint.numbers and dataclasses.asdict(checkpoint.numbers),
-        }
-    )
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
-    metadata = {"thaw": about, "sha256": _digest(about, state)}
-    files.write_aside(path, lambda partial: save_file(state, partial, metadata=metadata))
-
-
-def load_model(path: Path) -> KeptModel:
-    """Read what `save_model` wrote. Raises BadCheckpoint when it is missing, damaged or something else.
-
-    Runs no code of the file's.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        template = "{path} cannot be read as saved weights ({cause}); train the run again."
-        raise BadCheckpoint(template, path=path, cause=str(error)) from error
-    if "thaw" not in metadata:
-        template = "{path} holds weights that Thaw did not save, so their recipe and classes are unknown."
-        raise BadCheckpoint(template, path=path)
-    if metadata.get("sha256") != _digest(metadata["thaw"], state):
-        template = "{path} is damaged: its contents do not match its checksum; train the run again."
-        raise BadCheckpoint(template, path=path)
-    about = json.loads(metadata["thaw"])
-    try:
-        recipe = parse(about["recipe"])
-    except BadRecipe as error:
-        template = "{path} was saved by another version of Thaw, whose recipes differ:\n{cause}"
-        raise BadCheckpoint(template, path=path, cause=error.message) from error
-    preprocessing = TypeAdapter(Preprocessing).validate_python(about["preprocessing"])
-    numbers = about.get("numbers") and Numbers(**about["numbers"])
-    return KeptModel(recipe, tuple(about["classes"]), preprocessing, about["epoch"], state, numbers)
-
-
-def _digest(about: str, state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the description and every tensor's name and bytes."""
-    digest = hashlib.sha256(about.encode())
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 FORMAT = 3

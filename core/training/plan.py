@@ -11,7 +11,7 @@ from typing import Any
 
 from core.backbones import catalogue
 from core.backbones.catalogue import Backbone
-from core.backbones.pretrained import own_misfit
+from core.backbones.pretrained import own_misfit, weights_state
 from core.data.scan import read_image_folder
 from core.data.split import Split
 from core.errors import BadData, BadRecipe, Fault, explain
@@ -79,6 +79,32 @@ def measured_batchnorms(recipe: Recipe) -> tuple[str, ...]:
     backbone = catalogue.get(recipe.backbone)
     chosen = catalogue.select(backbone, recipe.trainable)
     return tuple(layer.path for layer in backbone.layers if layer.is_batchnorm and layer.path in chosen)
+
+
+ABOUT_PICTURES = (
+    "data",
+    "val_fraction",
+    "test_fraction",
+    "backbone",
+    "image_size",
+    "folds",
+    "fold",
+    "device",
+    "precision",
+)
+"""Settings that questions about pictures depend on, with the seed of the split and the weights."""
+
+
+def pictures_question(recipe: Recipe) -> Recipe:
+    """What a question depends on that asks pretraining about pictures; all else is as by default: only the head learns.
+
+    So equal questions are equal, and the features are those that a run of feature extraction has kept. Random weights
+    become pretrained ones where those are on this machine.
+    """
+    kept = {name: getattr(recipe, name) for name in ABOUT_PICTURES}
+    is_here = weights_state(catalogue.get(recipe.backbone)) in ("bundled", "cached")
+    weights = "pretrained" if recipe.weights == "random" and is_here else recipe.weights
+    return Recipe(**kept, weights=weights, seed=recipe.seeds.split)
 
 
 def about_random_body(recipe: Recipe, backbone: Backbone, layers: frozenset[str]) -> tuple[Message, ...]:

@@ -1,9 +1,7 @@
 """The pictures themselves, in a table: leave some out, bring them back, put them into another class."""
 
-import base64
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from core.data import datasets
-from core.data.images import thumbnail
 from core.data.scan import ImageFolder, Picture, Scan
 from core.data.split import split
 from core.messages import Message
@@ -100,7 +97,7 @@ def _held_out(folder: ImageFolder | None) -> dict[Path, str]:
 def _table(listed: list[Picture], held_out: Mapping[Path, str], seen: Mapping[str, Any] | None) -> pd.DataFrame:
     infos = seen["infos"] if seen else {}
     with ThreadPoolExecutor() as threads:
-        urls = list(threads.map(_url, [picture.path for picture in listed]))
+        urls = list(threads.map(lambda picture: picture_sets.thumbnail_url(picture.path, SIDE), listed))
     rows = []
     for picture, url in zip(listed, urls, strict=True):
         width, height, problem = infos.get(str(picture.path), (0, 0, None))
@@ -116,11 +113,3 @@ def _table(listed: list[Picture], held_out: Mapping[Path, str], seen: Mapping[st
         )
     table = pd.DataFrame(rows)
     return table if table["Problem"].any() else table.drop(columns="Problem")
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _url(path: Path) -> str:
-    """A thumbnail as a data URL."""
-    file = BytesIO()
-    thumbnail(path, SIDE).save(file, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

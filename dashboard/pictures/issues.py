@@ -7,10 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from core import home
 from core.data import datasets
 from core.data.scan import Scan
-from core.jobs.kinds import INSPECT, InspectArguments
+from core.jobs.picture_kinds import INSPECT, InspectArguments
 from core.messages import Message
 from dashboard import draft, job_progress, picture_sets
 
@@ -63,10 +62,5 @@ def leave_out(chosen: Iterable[str]) -> None:
 
 
 def own_folder() -> Path:
-    """The data set whose record takes the changes; a sample or a folder is adopted first, its files as they are."""
-    own = draft.current()
-    folder = Path(own.data_path())
-    if not datasets.is_dataset(folder):
-        name = picture_sets.SAMPLES.get(str(folder), folder.name).split(":")[0]
-        own["data"] = str(datasets.link_folder(home.data_folder(), f"{name}, changed", folder).folder)
-    return Path(own.data_path())
+    """The data set that takes the changes to the chosen pictures."""
+    return picture_sets.own_of(Path(draft.current().data_path()))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.data.scan import Scan, pictures_digest, read_image_folder
 from core.errors import BadData
-from core.jobs.kinds import PREVIEW, PreviewArguments
+from core.jobs.picture_kinds import PREVIEW, PreviewArguments
 from dashboard import draft, job_progress, picture_choice, picture_sets
 from dashboard.charts import class_bars
 from dashboard.components.live_chart import live_chart

@@ -10,7 +10,7 @@ from core.backbones import catalogue, pretrained
 from core.backbones.catalogue import Backbone
 from core.data.split import Split
 from core.errors import BadRecipe
-from core.jobs.kinds import RATES
+from core.jobs.run_kinds import RATES
 from core.messages import Message, percent
 from core.optimizers import OPTIMIZER, SCHEDULE
 from core.presets import PRESETS

@@ -13,6 +13,7 @@ from core.jobs.worker import ensure_progress
 from core.messages import percent
 from dashboard import charts, run_history
 from dashboard.components.live_chart import live_chart
+from dashboard.results import tabs
 from dashboard.run_history import RunHistory
 from dashboard.services import saying_trouble, store
 from dashboard.text import describe_recipe, duration, plain, say
@@ -39,8 +40,15 @@ def show_run(run_id: int) -> None:
         say("error", str(error))
         st.page_link("runs/page.py", label="All runs", icon=":material/history:")
         return
-    refresh = _refresh(run, _history(run))
-    st.fragment(_view, run_every=refresh)(run_id, refresh)
+    said = _history(run)
+    refresh = _refresh(run, said)
+    tab = tabs.choose_tab(run)
+    if tab == tabs.CURVES:
+        st.fragment(_view, run_every=refresh)(run_id, refresh)
+        return
+    _headline(run)
+    _progress(run, said)
+    tabs.show_tab(tab, run)
 
 
 def _refresh(run: Run, said: RunHistory) -> float | None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from core.jobs.job import Job
-from core.jobs.kinds import ARCHIVE, PREVIEW, ArchiveArguments, PreviewArguments, request
+from core.jobs.kinds import request
+from core.jobs.picture_kinds import ARCHIVE, PREVIEW, ArchiveArguments, PreviewArguments
 from core.jobs.process import LIGHT_PLACES
 from core.jobs.store import Store, open_store
 from core.jobs.worker import ensure_progress

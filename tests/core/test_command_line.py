@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,29 @@ def test_train_then_list_then_predict(recipe: str, make_folder: MakeFolder) -> N
         assert prediction["probabilities"].keys() == {"a", "b"}
         assert sum(prediction["probabilities"].values()) == pytest.approx(1)
     assert core("predict", str(last["run"]), pictures[0]).stdout.startswith(f"{pictures[0]}: ")
+
+
+def test_results_are_those_of_the_validation(recipe: str) -> None:
+    assert core("train", recipe).returncode == 0
+    printed = core("results", "1", "--json")
+    assert printed.returncode == 0, printed.stderr
+    found = json.loads(printed.stdout)
+    known = open_store().runs.get(1)
+    assert known.val is not None
+    assert found["validation"]["right"] == known.val.right
+    assert sum(one["pictures"] for one in found["confusion"]) == known.val.images == len(found["pictures"])
+    assert set(found["classes"]) == {"a", "b"}
+    assert set(found["moved"]) == {"head"}
+    again = core("results", "1")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert str(known.val.in_full()) in again.stdout
+    assert [job.kind for job in open_store().jobs.ended("run:1")] == ["evaluate"]
+
+
+def test_results_of_no_run_and_of_one_without_weights_are_said(recipe: str) -> None:
+    assert core("results", "7").returncode == 1
+    open_store().runs.queue(parse(tomllib.loads(Path(recipe).read_text(encoding="utf-8"))))
+    assert "has no weights; take another run" in core("results", "1").stderr
 
 
 def test_without_json_a_line_per_epoch_and_the_ending(recipe: str) -> None:

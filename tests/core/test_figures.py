@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.figures import (
@@ -14,6 +14,7 @@ from core.figures import (
     Z,
     answers,
     balanced_accuracy,
+    by_class,
     cannot_be_told_apart,
     confusion_of,
     counted,
@@ -143,3 +144,22 @@ def test_a_difference_within_the_spread_is_said_and_one_beyond_it_is_not() -> No
     # 80 % and 90 %: 10 points, as far as the first moves.
     assert within_spread(spread(30, 34), spread(36)) is None
     assert within_spread(spread(30), spread(36)) is None
+
+
+def test_precision_recall_and_f1_of_each_class() -> None:
+    """Class 0: 8 of 10 named, 11 named so. Class 1: nothing to say. Class 2: 1 of 4, of 3 named so."""
+    first, second, third = by_class(CONFUSION, 3)
+    assert (first.recall, first.precision, first.f1) == pytest.approx((8 / 10, 8 / 11, 16 / 21))
+    assert (second.recall, second.precision, second.f1) == (None, None, None)
+    assert (third.recall, third.precision, third.f1) == pytest.approx((1 / 4, 1 / 3, 2 / 7))
+
+
+@settings(deadline=None)  # The first example imports scikit-learn.
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
+def test_figures_of_classes_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    own, said = zip(*pairs, strict=True)
+    expected = metrics.precision_recall_fscore_support(own, said, labels=range(4), zero_division=0)
+    found = by_class(confusion_of(pairs), 4)
+    for column, name in enumerate(("precision", "recall", "f1", "images")):
+        assert [getattr(one, name) or 0 for one in found] == pytest.approx(list(expected[column]))

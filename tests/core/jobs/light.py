@@ -12,19 +12,19 @@ from PIL import Image
 from core import home
 from core.intake.archive import store_upload
 from core.jobs.job import Job
-from core.jobs.kinds import (
+from core.jobs.kinds import request
+from core.jobs.picture_kinds import (
     ARCHIVE,
     CAMERA,
     INSPECT,
     PREVIEW,
-    RATES,
     UPLOAD,
     ArchiveArguments,
     InspectArguments,
     PreviewArguments,
     UploadArguments,
-    request,
 )
+from core.jobs.run_kinds import RATES
 from core.jobs.store import Store
 from core.jobs.worker import ensure_progress
 from tests.conftest import small_recipe

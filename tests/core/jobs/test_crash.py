@@ -13,7 +13,7 @@ from core.jobs.job import Run
 from core.jobs.store import Store, open_store
 from core.jobs.worker import LOST_RUN, TRIES
 from core.recipe import Recipe
-from core.training import checkpoint
+from core.training import kept_model
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.processes import start, work_for
 
@@ -22,7 +22,7 @@ CRASHES = 20
 
 
 def weights(run: int) -> dict[str, bytes]:
-    state = checkpoint.load_model(home.weights_file(run)).state
+    state = kept_model.load_model(home.weights_file(run)).state
     return {name: tensor.numpy().tobytes() for name, tensor in state.items()}
 
 

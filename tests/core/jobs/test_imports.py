@@ -13,18 +13,17 @@ from core.intake.archive import store_upload
 from core.jobs import results
 from core.jobs.drive import drive
 from core.jobs.job import Job
-from core.jobs.kinds import (
+from core.jobs.kind import Given, Kind
+from core.jobs.kinds import request
+from core.jobs.picture_kinds import (
     ARCHIVE,
     INSPECT,
     PREVIEW,
     UPLOAD,
     ArchiveArguments,
-    Given,
     InspectArguments,
-    Kind,
     PreviewArguments,
     UploadArguments,
-    request,
 )
 from core.jobs.process import process_id
 from core.jobs.store import Store, open_store

@@ -20,26 +20,24 @@ from core.intake.importer import create_dataset
 from core.jobs import results
 from core.jobs.drive import drive
 from core.jobs.job import Job
-from core.jobs.kinds import (
+from core.jobs.kind import Kind
+from core.jobs.kinds import KINDS, cancel, request, shared_key
+from core.jobs.picture_kinds import (
     CAMERA,
     IMPORTS,
     INSPECT,
-    KINDS,
     PREVIEW,
     PUBLIC,
-    RATES,
     ArchiveArguments,
+    DataArguments,
     InspectArguments,
-    Kind,
     PreviewArguments,
     PublicArguments,
     UploadArguments,
-    cancel,
-    request,
-    shared_key,
 )
 from core.jobs.process import process_id
 from core.jobs.results import tidy
+from core.jobs.run_kinds import RATES, AskArguments, ExportArguments, RunArguments
 from core.jobs.store import Store, open_store
 from core.messages import Message
 from tests.conftest import MakeFolder, result_of, small_recipe
@@ -55,6 +53,13 @@ RESULTS = {
     "inspect": {"issues", "infos", "fault"},
     "preview": {"images", "labels"},
     "rates": {"rates", "losses", "suggested", "sentence"},
+    "evaluate": {"classes", "epoch", "answers", "untrained", "guessing"},
+    "map": {"classes", "paths", "labels", "said", "held_out", "before", "after", "explained"},
+    "ask": {"classes", "shares", "label", "maps", "rarity", "nearest", "square"},
+    "doubts": {"classes", "pictures", "doubts"},
+    "more": {"points", "held_out", "next", "sentence"},
+    "shortcuts": {"classes", "shortcuts"},
+    "export": {"made"},
 }
 """What each kind returns."""
 
@@ -82,9 +87,23 @@ def ask(tmp_path: Path, make_folder: MakeFolder) -> Ask:
                 return InspectArguments(data=make_folder(a=4, b=4), val_fraction=0.25, seed=3)
             case "preview":
                 return PreviewArguments(settings=small_recipe(make_folder(a=4, b=4)).model_dump(mode="json"))
-            case "rates":
+            case "rates" | "doubts" | "more":
                 return small_recipe(make_folder(a=4, b=4))
+            case "evaluate" | "map":
+                return RunArguments(run=trained())
+            case "ask":
+                return AskArguments(run=trained(), picture=next(make_folder(a=4, b=4).rglob("*.png")))
+            case "export":
+                return ExportArguments(run=trained(), to="recipe")
+            case "shortcuts":
+                return DataArguments(data=make_folder(a=4, b=4))
         raise AssertionError(f"give an example of {kind}")
+
+    def trained() -> int:
+        store = open_store()
+        run = store.runs.start(small_recipe(make_folder(a=4, b=4), epochs=1), process_id())
+        list(drive(store, run.job))
+        return run.id
 
     return made
 
@@ -158,10 +177,10 @@ def test_a_preview_of_no_folder_is_a_sentence(store: Store, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", KINDS)
 def test_shared_kinds_say_what_they_read_and_what_they_are_about(name: str, ask: Ask, store: Store) -> None:
     kind, given = KINDS[name], ask(name)
-    shared = kind.inputs is not None
-    assert shared == (name in ("inspect", "preview", "rates"))
+    shared = kind.is_shared
+    assert shared == (name not in ("train", "export", *(one.name for one in IMPORTS)))
     assert (shared_key(kind, given) is not None) == shared
-    assert (kind.about(given, None) is not None) == shared
+    assert (kind.about(given, None) is not None) == (shared or name == "export")
     if kind.lane == "light":
         first, second = request(store, kind, given), request(store, kind, given)
         assert (first.id == second.id, first.home) == (shared, home.installation_id())

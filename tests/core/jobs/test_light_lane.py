@@ -16,7 +16,8 @@ from core.data.datasets import list_datasets
 from core.data.scan import scan
 from core.jobs import results
 from core.jobs.job import Job
-from core.jobs.kinds import KINDS, PUBLIC, InspectArguments, PublicArguments, cancel, request
+from core.jobs.kinds import KINDS, cancel, request
+from core.jobs.picture_kinds import PUBLIC, InspectArguments, PublicArguments
 from core.jobs.process import LIGHT_PLACES, QUICK_PLACE, ensure_light
 from core.jobs.store import Store, open_store
 from core.jobs.worker import LOST_JOB, TRIES
@@ -151,7 +152,8 @@ def stuck_worker(thaw_home: str, address: str) -> None:
     from core.events import Event, Progress
     from core.intake.public import PUBLIC_SETS
     from core.jobs import worker
-    from core.jobs.kinds import KINDS, Desk, Kind
+    from core.jobs.kind import Desk, Kind
+    from core.jobs.kinds import KINDS
     from core.messages import Message
 
     known = PUBLIC_SETS["CIFAR10"]

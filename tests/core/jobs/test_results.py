@@ -15,7 +15,9 @@ from core.intake.importer import create_dataset
 from core.jobs import results
 from core.jobs.drive import drive
 from core.jobs.job import Job
-from core.jobs.kinds import INSPECT, KINDS, PREVIEW, Desk, InspectArguments, Kind, PreviewArguments, Work, request
+from core.jobs.kind import Desk, Kind, Work
+from core.jobs.kinds import KINDS, request
+from core.jobs.picture_kinds import INSPECT, PREVIEW, InspectArguments, PreviewArguments
 from core.jobs.process import process_id
 from core.jobs.results import FILE, KEPT, ROW, folder_of, prune, read
 from core.jobs.store import Store, store_at

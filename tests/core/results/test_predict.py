@@ -10,8 +10,8 @@ from core.errors import BadCheckpoint, BadImage
 from core.events import RunFinished
 from core.figures import Score
 from core.results.predict import classifier, restore
-from core.training import checkpoint
-from core.training.checkpoint import load_model
+from core.training import kept_model
+from core.training.kept_model import load_model
 from core.training.loop import train
 from core.training.setup import prepare
 from tests.conftest import MakeFolder, result_of, small_recipe
@@ -23,7 +23,7 @@ def test_loading_gives_the_same_predictions(make_folder: MakeFolder, tmp_path: P
     file = tmp_path / "model.safetensors"
     setup = result_of(prepare(small_recipe(data, backbone=backbone, trainable="all"), None))
     about = (setup.recipe, setup.classes, setup.preprocessing)
-    checkpoint.save_model(checkpoint.KeptModel(*about, epoch=1, state=setup.model.state_dict()), file)
+    kept_model.save_model(kept_model.KeptModel(*about, epoch=1, state=setup.model.state_dict()), file)
     pictures = sorted((data / "a").iterdir())
     images = Normalise(setup.preprocessing)(
         torch.stack([framing(setup.preprocessing)(read_pixels(p)) for p in pictures])
@@ -50,14 +50,14 @@ def test_weights_of_another_backbone_are_refused(make_folder: MakeFolder) -> Non
     recipe = small_recipe(make_folder(a=2, b=2))
     setup = result_of(prepare(recipe, None))
     other = recipe.model_copy(update={"backbone": "resnet34"})
-    mixed = checkpoint.KeptModel(other, ("a", "b"), setup.preprocessing, 1, setup.model.state_dict())
+    mixed = kept_model.KeptModel(other, ("a", "b"), setup.preprocessing, 1, setup.model.state_dict())
     with pytest.raises(BadCheckpoint, match="do not fit resnet34"):
         restore(mixed)
 
 
 def test_weights_for_other_classes_are_refused(make_folder: MakeFolder) -> None:
     setup = result_of(prepare(small_recipe(make_folder(a=2, b=2)), None))
-    mixed = checkpoint.KeptModel(setup.recipe, ("a", "b", "c"), setup.preprocessing, 1, setup.model.state_dict())
+    mixed = kept_model.KeptModel(setup.recipe, ("a", "b", "c"), setup.preprocessing, 1, setup.model.state_dict())
     with pytest.raises(BadCheckpoint, match="do not fit"):
         restore(mixed)
 

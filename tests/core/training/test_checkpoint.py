@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from core.backbones.catalogue import Preprocessing
 from core.errors import BadCheckpoint
 from core.recipe_settings import parse
-from core.training.checkpoint import KeptModel, load_model, save_model
+from core.training.kept_model import KeptModel, load_model, save_model
 
 PREPROCESSING = Preprocessing(resize=40, crop=32, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), interpolation="bilinear")
 STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bn.num_batches_tracked": torch.tensor(7)}

@@ -13,7 +13,7 @@ import torch
 from core.events import EpochEnded, Event, FeaturesReady, Notice, RunStarted, StepEnded
 from core.recipe import Recipe
 from core.recipe_settings import to_toml
-from core.training import checkpoint, features
+from core.training import features, kept_model
 from core.training.features import make_room
 from core.training.loop import train
 from tests.conftest import MakeFolder, small_recipe
@@ -85,12 +85,12 @@ def test_the_same_numbers_as_without(
     data = make_folder(a=each, b=each)
     recipe = small_recipe(data, backbone=name, trainable=trainable, image_size=size, **settings)
     uncached = run(recipe, cached=False)
-    expected = dict(checkpoint.load_model(weights_file).state)
+    expected = dict(kept_model.load_model(weights_file).state)
     cached = run(recipe)
     assert not any(isinstance(event, FeaturesReady) for event in uncached)
     assert ready(cached).reused is False
     assert losses(cached) == pytest.approx(losses(uncached), rel=1e-5)
-    for key, tensor in checkpoint.load_model(weights_file).state.items():
+    for key, tensor in kept_model.load_model(weights_file).state.items():
         torch.testing.assert_close(tensor, expected[key], rtol=1e-5, atol=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.backbones import catalogue
@@ -15,7 +15,7 @@ from core.data.images import decode
 from core.data.scan import Example
 from core.data.tensors import framing, plain_square
 from core.results import predict
-from core.training import checkpoint
+from core.training import kept_model
 from core.training.features import Features, FrozenPart
 from core.training.loop import train
 from core.training.setup import Setup, first_batch, prepare
@@ -78,8 +78,8 @@ def test_one_square_in_training_features_preview_and_prediction(
     shown: list[Tensor] = []
     answering = predict.answering
 
-    def listening(model: checkpoint.KeptModel) -> predict.Answer:
-        answer = answering(model)
+    def listening(model: kept_model.KeptModel, network: nn.Module) -> predict.Answer:
+        answer = answering(model, network)
 
         def answer_aloud(squares: Tensor) -> Tensor:
             shown.append(squares)
@@ -88,7 +88,7 @@ def test_one_square_in_training_features_preview_and_prediction(
         return answer_aloud
 
     monkeypatch.setattr(predict, "answering", listening)
-    predict.classifier(checkpoint.load_model(file))(setup.split.val[0].path)
+    predict.classifier(kept_model.load_model(file))(setup.split.val[0].path)
     assert torch.equal(shown[0][0], val_squares[0])
 
 

@@ -24,7 +24,7 @@ from core.events import (
     StopRequested,
 )
 from core.figures import score
-from core.training import checkpoint
+from core.training import kept_model
 from core.training.loop import train, training_batches
 from core.training.setup import prepare
 from tests.conftest import MakeFolder, result_of, small_recipe
@@ -104,7 +104,7 @@ def test_frozen_blocks_change_nothing_bit_for_bit(
             while not isinstance(next(job), RunStarted):
                 pass
             job.throw(StopRequested())
-        return dict(checkpoint.load_model(file).state)
+        return dict(kept_model.load_model(file).state)
 
     before, after = state_after(0), state_after(1)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -131,7 +131,7 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(make_folder: M
     losses = [epoch.val.loss for epoch in only(EpochEnded, events) if epoch.val]
     best = losses.index(min(losses)) + 1
     (finished,) = only(RunFinished, events)
-    assert finished.kept_epoch == best == checkpoint.load_model(weights_file).epoch
+    assert finished.kept_epoch == best == kept_model.load_model(weights_file).epoch
     assert only(ArtifactSaved, events)[-1].epoch == best
 
 
@@ -141,7 +141,7 @@ def test_stop_ends_within_a_batch_and_keeps_what_was_learnt(make_folder: MakeFol
         pass
     rest = [job.throw(StopRequested()), *job]
     assert [type(event) for event in rest] == [ArtifactSaved, RunStopped]
-    assert checkpoint.load_model(weights_file).epoch == 0
+    assert kept_model.load_model(weights_file).epoch == 0
 
 
 def test_stop_after_an_epoch_keeps_the_best_one(make_folder: MakeFolder, weights_file: Path) -> None:
@@ -152,7 +152,7 @@ def test_stop_after_an_epoch_keeps_the_best_one(make_folder: MakeFolder, weights
     assert isinstance(saved, ArtifactSaved)
     assert isinstance(stopped, RunStopped)
     assert (stopped.kept_epoch, stopped.val) == (1, score(event.confusion))
-    assert checkpoint.load_model(weights_file).epoch == 1
+    assert kept_model.load_model(weights_file).epoch == 1
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 1e30}, {"name": "adam", "lr": 1e30}])
@@ -162,7 +162,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(
     job = train(small_recipe(make_folder(a=8, b=8), trainable="all", optimizer=optimizer), weights_file)
     with pytest.raises(Diverged, match=r"Lower the learning rate from 1e\+30 to 1e\+29"):
         list(job)
-    state = checkpoint.load_model(weights_file).state
+    state = kept_model.load_model(weights_file).state
     assert all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point())
 
 
@@ -197,7 +197,7 @@ def test_the_best_weights_are_written_on_the_way(
     happened: list[Event] = []
     for event in train(small_recipe(make_folder(a=8, b=8), epochs=4), weights_file):
         if isinstance(event, ArtifactSaved):
-            assert checkpoint.load_model(weights_file).epoch == only(EpochEnded, happened)[-1].epoch == event.epoch
+            assert kept_model.load_model(weights_file).epoch == only(EpochEnded, happened)[-1].epoch == event.epoch
         happened.append(event)
     assert only(ArtifactSaved, happened)
 
@@ -213,7 +213,7 @@ def test_what_was_learnt_is_kept_when_a_picture_vanishes(
     (data / "a" / "0.png").unlink()
     with pytest.raises(BadImage, match=r"0\.png is not there"):
         list(job)
-    assert checkpoint.load_model(weights_file).epoch >= 1
+    assert kept_model.load_model(weights_file).epoch >= 1
 
 
 def test_without_validation_images_training_decides(make_folder: MakeFolder, weights_file: Path) -> None:
@@ -241,7 +241,7 @@ def test_own_train_and_val_folders_are_used(make_folder: MakeFolder, tmp_path: P
 def test_a_run_is_described_by_its_recipe_alone(make_folder: MakeFolder, weights_file: Path) -> None:
     recipe = small_recipe(make_folder(a=4, b=4), epochs=1)
     list(train(recipe, weights_file))
-    kept = checkpoint.load_model(weights_file)
+    kept = kept_model.load_model(weights_file)
     assert (kept.recipe, kept.classes) == (recipe, ("a", "b"))
     assert dataclasses.asdict(kept.preprocessing)["crop"] == 32
 

@@ -20,7 +20,7 @@ from core.jobs.store import store_at
 from core.messages import Message
 from core.recipe import Recipe
 from core.recipe_settings import parse
-from core.training.checkpoint import load_model
+from core.training.kept_model import load_model
 from core.training.loop import train
 from core.training.plan import check
 from core.training.setup import prepare

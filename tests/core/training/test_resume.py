@@ -24,7 +24,7 @@ from core.events import (
 from core.optimizers import OPTIMIZERS
 from core.recipe import Recipe
 from core.recipe_settings import parse
-from core.training import checkpoint
+from core.training import checkpoint, kept_model
 from core.training.loop import train, training_batches
 from core.training.objective import means
 from core.training.setup import prepare
@@ -71,7 +71,7 @@ class Runs:
 
     def state(self) -> dict[str, torch.Tensor]:
         """The weights that were kept."""
-        return dict(checkpoint.load_model(self.weights).state)
+        return dict(kept_model.load_model(self.weights).state)
 
 
 def assert_same_weights(one: Runs, other: Runs) -> None:

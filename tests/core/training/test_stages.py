@@ -11,8 +11,8 @@ from core.data.tensors import framing, read_pixels
 from core.events import EpochEnded, Event, KeptTested, Notice, RunFinished, StepEnded
 from core.figures import balanced_accuracy, confusion_of, score
 from core.recipe import Recipe
-from core.results.predict import answering
-from core.training import checkpoint
+from core.results.predict import answering, restore
+from core.training import kept_model
 from core.training.loop import let_learn, train
 from core.training.setup import prepare
 from core.training.state import TrainingState, deciding_loss
@@ -38,13 +38,13 @@ def test_penalties_do_not_choose_the_epoch(make_folder: MakeFolder, tmp_path: Pa
     assert isinstance(ended, RunFinished)
     assert ended.kept_epoch == lowest.epoch
     assert [one.epoch for one in epochs if one.kept][-1] == lowest.epoch
-    assert checkpoint.load_model(tmp_path / "model.safetensors").epoch == lowest.epoch
+    assert kept_model.load_model(tmp_path / "model.safetensors").epoch == lowest.epoch
 
 
 def test_the_last_epoch_is_kept_where_that_is_asked_for(make_folder: MakeFolder, tmp_path: Path) -> None:
     said = said_by(small_recipe(make_folder(a=6, b=6), epochs=3, keep="last"), tmp_path)
     assert all(ended.kept for ended in epochs_of(said))
-    assert checkpoint.load_model(tmp_path / "model.safetensors").epoch == 3
+    assert kept_model.load_model(tmp_path / "model.safetensors").epoch == 3
 
 
 def ended(epoch: int, cross_entropy: float) -> EpochEnded:
@@ -95,7 +95,7 @@ def test_who_keeps_batchnorm_statistics(make_folder: MakeFolder, tmp_path: Path,
     recipe = small_recipe(make_folder(a=6, b=6), batchnorm=batchnorm, **settings)
     before = result_of(prepare(recipe, None)).model.state_dict()
     said_by(recipe, tmp_path)
-    after = checkpoint.load_model(tmp_path / "model.safetensors").state
+    after = kept_model.load_model(tmp_path / "model.safetensors").state
     for name, value in before.items():
         if "running" in name:
             assert torch.equal(value, after[name]) == (not (changes and name.startswith("features.18"))), name
@@ -118,7 +118,7 @@ def test_the_test_pictures_are_looked_at_once_with_the_kept_weights(make_folder:
     recipe = small_recipe(make_folder(a=12, b=12), test_fraction=0.25, epochs=3, keep="best", optimizer={"lr": 0.01})
     said = said_by(recipe, tmp_path)
     (tested,) = [event for event in said if isinstance(event, KeptTested)]
-    kept = checkpoint.load_model(tmp_path / "model.safetensors")
+    kept = kept_model.load_model(tmp_path / "model.safetensors")
     assert tested.epoch == kept.epoch
     test = result_of(prepare(recipe, None)).split.test
     assert len(test) == 6
@@ -129,9 +129,9 @@ def test_the_test_pictures_are_looked_at_once_with_the_kept_weights(make_folder:
     assert tested.metrics.others["balanced_accuracy"] == pytest.approx(balanced_accuracy(tested.confusion))
 
 
-def answers_alone(kept: checkpoint.KeptModel, examples: Any) -> Any:
+def answers_alone(kept: kept_model.KeptModel, examples: Any) -> Any:
     """The answers to pictures that are shown one by one."""
-    answer, frame = answering(kept), framing(kept.preprocessing)
+    answer, frame = answering(kept, restore(kept)), framing(kept.preprocessing)
     return confusion_of((one.label, int(answer(frame(read_pixels(one.path))[None]).argmax())) for one in examples)
 
 
@@ -143,7 +143,7 @@ def test_the_kept_model_answers_as_it_was_measured(
     settings = {"backbone": "mobilenet_v2", "epochs": 2, "val_fraction": 0.5}
     recipe = small_recipe(make_folder(a=12, b=12), precision=precision, trainable=trainable, **settings)
     epochs = epochs_of(said_by(recipe, tmp_path, tmp_path / "features"))
-    kept = checkpoint.load_model(tmp_path / "model.safetensors")
+    kept = kept_model.load_model(tmp_path / "model.safetensors")
     assert kept.numbers is not None
     assert kept.numbers.trained == precision
     assert (kept.numbers.frozen is None) == (trainable == "all")
@@ -157,7 +157,7 @@ def test_l1_makes_half_of_the_heads_weights_exactly_zero(make_folder: MakeFolder
         make_folder(a=16, b=16), epochs=40, keep="last", optimizer={"name": name}, penalties={"l1": 0.03}
     )
     last = epochs_of(said_by(recipe, tmp_path, tmp_path / "features"))[-1]
-    weight = checkpoint.load_model(tmp_path / "model.safetensors").state["fc.weight"]
+    weight = kept_model.load_model(tmp_path / "model.safetensors").state["fc.weight"]
     assert last.zeros == pytest.approx((weight == 0).float().mean().item())
     assert last.zeros > 0.5
     assert last.train.l1 > 0

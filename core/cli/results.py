@@ -1,0 +1,133 @@
+"""`python -m core results RUN`: what the tabs of a run show."""
+
+import argparse
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from core import home
+from core.cli.answers import answering, demand_weights
+from core.cli.data import watched
+from core.errors import JobFailed
+from core.figures import balanced_accuracy, by_class, moved_in_words, score
+from core.jobs import results
+from core.jobs.drive import drive
+from core.jobs.job import Run
+from core.jobs.kinds import request
+from core.jobs.process import process_id
+from core.jobs.run_kinds import EVALUATE, RunArguments
+from core.jobs.store import Store, open_store
+from core.jobs.worker import ensure_progress
+from core.messages import percent
+from core.results.answers import Evaluation
+from core.results.head_weights import HeadWeights, head_weights
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at what another process computes."""
+SHOWN = 20
+"""Mistakes that the text output names."""
+MEASURES = ("images", "right", "recall", "precision", "f1")
+"""What is told of each class (`core.figures.ClassFigures`)."""
+
+
+def add_to(commands: "Commands") -> None:
+    """Declare the command."""
+    command = commands.add_parser("results", help="which validation pictures a run got wrong, and how well each class")
+    command.add_argument("run", type=int, help="the number of a run")
+    command.add_argument("--json", action="store_true", help="print one object")
+    command.set_defaults(command=show)
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print the results. Raises UnknownRun, BadCheckpoint, BadData or JobFailed."""
+    store = open_store()
+    run = answering(store, options.run)
+    demand_weights(run)
+    evaluation, weights = evaluation_of(store, run), head_weights(home.weights_file(run.id), run.recipe)
+    kept = store.runs.kept(run.id)
+    moved = dict(kept[1].moved) if kept else {}
+    if options.json:
+        print(json.dumps(as_json(run, evaluation, weights, moved)))
+    else:
+        print_results(evaluation, weights, moved)
+
+
+def evaluation_of(store: Store, run: Run) -> Evaluation:
+    """The answers of a run, computed here unless they are there already, or on their way."""
+    job = request(store, EVALUATE, RunArguments(run=run.id), worker=process_id())
+    if job.live and job.worker == process_id():
+        watched(drive(store, job))
+    while (known := store.jobs.get(job.id)) and known.live:
+        ensure_progress(store)
+        threading.Event().wait(LOOK_EVERY)
+    found = results.read(known) if known else None
+    if found is None:
+        raise JobFailed((known and known.message) or "The results were deleted meanwhile; ask again.")
+    return Evaluation.from_json(found)
+
+
+def as_json(run: Run, evaluation: Evaluation, weights: HeadWeights, moved: dict[str, float]) -> dict[str, Any]:
+    """All of it as plain values, classes by their names."""
+    names, counted = evaluation.classes, score(evaluation.confusion)
+    baselines = {"guessing": evaluation.guessing, "untrained": evaluation.untrained}
+    return {
+        "run": run.id,
+        "kept_epoch": evaluation.epoch,
+        "validation": counted and counted.to_json(),
+        "balanced_accuracy": balanced_accuracy(evaluation.confusion),
+        "baselines": {name: one and one.to_json() for name, one in baselines.items()},
+        "classes": {
+            name: {
+                "pictures": one.images,
+                "right": one.right,
+                "recall": one.recall,
+                "precision": one.precision,
+                "f1": one.f1,
+            }
+            for name, one in zip(names, by_class(evaluation.confusion, len(names)), strict=True)
+        },
+        "confusion": [
+            {"class": names[own], "taken_for": names[said], "pictures": count}
+            for own, said, count in evaluation.confusion
+        ],
+        "pictures": [
+            {
+                "image": str(one.path),
+                "class": names[one.label],
+                "probabilities": dict(zip(names, one.shares, strict=True)),
+            }
+            for one in evaluation.answers
+        ],
+        "moved": moved,
+        "head": {"weights": weights.count, "zeros": weights.zeros, "near_zero": weights.near},
+    }
+
+
+def print_results(evaluation: Evaluation, weights: HeadWeights, moved: dict[str, float]) -> None:
+    """The figures, a table of the classes, and the surest mistakes."""
+    console, names = Console(), evaluation.classes
+    if counted := score(evaluation.confusion):
+        console.print(f"validation: {counted.in_full()}, after epoch {evaluation.epoch}", markup=False)
+    table = Table("class", "pictures", "right", "recall", "precision", "F1")
+    for name, one in zip(names, by_class(evaluation.confusion, len(names)), strict=True):
+        shares = ("–" if share is None else percent(share) for share in (one.recall, one.precision, one.f1))
+        table.add_row(Text(name), str(one.images), str(one.right), *shares)
+    console.print(table)
+    for title, baseline in (("guessing", evaluation.guessing), ("before it learnt", evaluation.untrained)):
+        if baseline:
+            console.print(f"{title}: {baseline.in_words()}", markup=False)
+    if words := moved_in_words(moved, weights.zeros):
+        console.print(str(words), markup=False)
+    mistakes = evaluation.mistakes()
+    for wrong in mistakes[:SHOWN]:
+        taken = f"{names[wrong.label]}, taken for {names[wrong.said]} ({percent(wrong.confidence)})"
+        console.print(f"{wrong.path}: {taken}", markup=False, soft_wrap=True)
+    if more := len(mistakes[SHOWN:]):
+        console.print(f"and {more:,} more")

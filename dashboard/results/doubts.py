@@ -1,0 +1,58 @@
+"""Pictures that hurt: those whose class is doubtful, and what tells classes apart without being the thing itself."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.data import datasets
+from core.jobs.job import Run
+from core.jobs.picture_kinds import SHORTCUTS, DataArguments
+from core.jobs.run_kinds import DOUBTS
+from core.messages import Message
+from core.training.plan import pictures_question
+from dashboard import job_progress, picture_sets
+from dashboard.results.answer_grid import COLUMNS, SIDE, pictures_now
+
+SHOWN, MOST_SHORTCUTS = 12, 3
+BEWARE = "A network can learn that instead of the thing itself. Pictures from elsewhere show whether it did."
+EXPLAINED = (
+    "A simple classifier, on what pretraining sees, has looked at all other pictures and then at this one. These are "
+    "the pictures that look most like another class: wrong labels come first here, and hard but right ones beside them."
+)
+
+
+def show_doubts(run: Run) -> None:
+    """Cards of the doubtful ones, and sentences about shortcuts."""
+    data = Path(run.recipe.data)
+    shortcuts = job_progress.result_of(SHORTCUTS, DataArguments(data=data), True, "")
+    if shortcuts is not None:
+        for one in shortcuts["shortcuts"][:MOST_SHORTCUTS]:
+            st.text(f"• {Message.parse(one['sentence'])}")
+        if shortcuts["shortcuts"]:
+            st.caption(BEWARE)
+        if not shortcuts["shortcuts"]:
+            st.caption("Size, brightness, sharpness, border and type of file alone tell no class from the others.")
+    found = job_progress.result_of(DOUBTS, pictures_question(run.recipe), True, "")
+    if found is None:
+        return
+    st.caption(EXPLAINED)
+    doubts = found["doubts"][:SHOWN]
+    if not doubts:
+        st.info("No picture's class is doubtful.", icon=":material/check_circle:")
+    now = pictures_now(run)
+    for first in range(0, len(doubts), COLUMNS):
+        for column, doubt in zip(st.columns(COLUMNS, gap="small"), doubts[first : first + COLUMNS], strict=False):
+            with column:
+                path, own, said = Path(doubt["path"]), *(found["classes"][doubt[name]] for name in ("label", "said"))
+                st.image(picture_sets.thumbnail_url(path, SIDE), width="stretch")
+                st.text(f"{own}; perhaps {said}")
+                picture = now.get(path)
+                if picture is None or picture.label != own:
+                    st.caption("Mended since.")
+                    continue
+                if st.button(f"It is {said}"[:40], icon=":material/label:", key=f"doubt-{path}", type="tertiary"):
+                    datasets.relabel(picture_sets.own_of(data), [picture.file], said)
+                    st.rerun()
+                if st.button("Leave out", icon=":material/block:", key=f"doubt-out-{path}", type="tertiary"):
+                    datasets.leave_out(picture_sets.own_of(data), [picture.file])
+                    st.rerun()

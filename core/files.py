@@ -13,7 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +53,21 @@ def write_aside(path: Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def share(source: Path, path: Path) -> None:
+    """Give a file a second name, so that it lies on the disk once; a copy where the file system knows no such names.
+
+    Neither name may be written to afterwards, only replaced. Raises OSError.
+    """
+
+    def write(partial: Path) -> None:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+
+    write_aside(path, write)
 
 
 def partial_name(path: Path) -> Path:
@@ -132,6 +147,15 @@ def remove_folder(path: Path) -> bool:
         return not path.exists()
     shutil.rmtree(doomed, ignore_errors=True)
     return True
+
+
+def drop_unshared(folder: Path, older_than: float) -> None:
+    """Delete the files in `folder` that have no second name (`share`) and were not used for `older_than` seconds."""
+    for path in folder.glob("*"):
+        with suppress(OSError):  # Whoever uses it now is faster.
+            known = path.stat()
+            if known.st_nlink == 1 and time.time() - known.st_mtime > older_than:
+                path.unlink()
 
 
 def sweep(folder: Path, older_than: float) -> None:

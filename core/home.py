@@ -56,6 +56,10 @@ def features_folder() -> Path:
     return thaw_home() / "features"
 
 
+FROZEN = "frozen"
+"""The folder among the features of the frozen weights that kept models share (`core.training.kept_model`)."""
+
+
 def data_folder() -> Path:
     """Where data sets are kept (`core.data.datasets`)."""
     return thaw_home() / "data"

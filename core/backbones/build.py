@@ -25,6 +25,7 @@ from core.backbones.pretrained import (
     difference,
     own_file,
     own_misfit,
+    own_parts,
     own_unusable,
     weights_unavailable,
 )
@@ -136,7 +137,7 @@ def _load_own(model: nn.Module, backbone: Backbone, weights: str, path: Path) ->
 def _read_own(path: Path) -> dict[str, Tensor]:
     """The tensors in a safetensors file, or in one of torch.save's. Runs no code of the file's."""
     try:
-        return load_file(path)
+        return {name: tensor for part in own_parts(path) for name, tensor in load_file(part).items()}
     except SafetensorError:
         saved: Any = torch.load(path, map_location="cpu", weights_only=True)
     inside = next((saved[name] for name in WRAPPERS if isinstance(saved.get(name), dict)), saved)

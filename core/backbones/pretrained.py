@@ -7,6 +7,7 @@ A weights file may say how pictures are prepared for it. What a run has kept say
 SqueezeNet says in what scale it was trained. Other files and random weights take what the catalogue says.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -93,6 +94,10 @@ def weights_unavailable(backbone: Backbone, reason: Message) -> WeightsUnavailab
     )
 
 
+RESTS_ON = "rests_on"
+"""What a kept model calls the digest of the tensors that training has left alone."""
+
+
 def own_run(weights: str) -> int | None:
     """The run that weights of one's own name ("run:12"); None where they name a file."""
     named = re.fullmatch(r"run:(\d+)", weights)
@@ -129,10 +134,14 @@ def own_misfit(backbone: Backbone, weights: str) -> Message | None:
     if not path.is_file():
         run = own_run(weights)
         return Message("there is no run {run}, or it has kept no weights", run=run) if run else Message("no such file")
+    sizes: dict[str, int] = {}
     try:
-        with safe_open(path, framework="numpy") as file:
-            trained = _about(file.metadata()).get("recipe", {}).get("backbone")
-            sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        trained = _about_file(path).get("recipe", {}).get("backbone")
+        for part in own_parts(path):
+            with safe_open(part, framework="numpy") as file:
+                sizes |= {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        return Message("{file} is missing, on which it rests", file=error.filename)
     except SafetensorError:
         with path.open("rb") as opened:
             return None if opened.read(4).startswith(TORCH_FILES) else NO_WEIGHTS
@@ -152,8 +161,8 @@ def preprocessing_for(backbone: Backbone, weights: str) -> Preprocessing:
     own = backbone.preprocessing
     said: dict[str, Any] = {}
     if file:
-        with suppress(OSError, SafetensorError), safe_open(file, framework="numpy") as opened:
-            said = _about(opened.metadata()).get("preprocessing", {})
+        with suppress(OSError, SafetensorError):
+            said = _about_file(file).get("preprocessing", {})
     return replace(own, mean=tuple(said.get("mean", own.mean)), std=tuple(said.get("std", own.std)))
 
 
@@ -166,10 +175,31 @@ def fingerprint(weights: str) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _about(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """What Thaw says in a weights file (`core.training.checkpoint`, `weights/convert.py`); others say nothing."""
+def own_parts(path: Path) -> tuple[Path, ...]:
+    """The files that a safetensors file of weights consists of: what a run of Thaw keeps rests on a second one.
+
+    Raises SafetensorError where it is no such file, OSError where one cannot be read.
+    """
+    digest = str(_about_file(path).get(RESTS_ON) or "")
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        return (path,)
+    rest = frozen_file(path, digest)
+    if not rest.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(rest))
+    return path, rest
+
+
+def frozen_file(weights_file: Path, digest: str) -> Path:
+    """Where what a kept model rests on lies, beside it: tensors with that SHA-256 (`core.training.kept_model`)."""
+    return weights_file.with_name(f"frozen-{digest[:32]}.safetensors")
+
+
+def _about_file(path: Path) -> dict[str, Any]:
+    """What Thaw says in a weights file (`core.training.kept_model`, `weights/convert.py`); others say nothing."""
+    with safe_open(path, framework="numpy") as file:
+        metadata: Mapping[str, str] = file.metadata() or {}
     with suppress(ValueError):
-        about = json.loads((metadata or {}).get("thaw", "{}"))
+        about = json.loads(metadata.get("thaw", "{}"))
         if isinstance(about, dict):
             return about
     return {}

@@ -106,7 +106,9 @@ def delete_dataset(store: Store, data: datasets.DataSet, keep_record: bool) -> N
 
 
 def tidy(store: Store) -> None:
-    """Delete what killed processes left: staged pictures of jobs that are not live, half downloads, lost uploads."""
+    """Delete what nobody needs: staged pictures of jobs that are not live, half downloads, lost uploads, and frozen
+    weights that no run rests on any more.
+    """
     live = store.jobs.live()
 
     def is_over(token: str, age: float) -> bool:
@@ -116,6 +118,7 @@ def tidy(store: Store) -> None:
     clear_staging(home.data_folder(), is_over)
     for folder in (home.downloads_folder(), *home.downloads_folder().glob("*/")):
         files.sweep(folder, UPLOADING)
+    files.drop_unshared(home.features_folder() / home.FROZEN, ABANDONED)
     used = json.dumps([dict(job.arguments) for job in live])
     for upload in home.uploads_folder().glob("*"):
         if upload.name not in used and time.time() - upload.stat().st_mtime > UPLOADING:

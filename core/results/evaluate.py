@@ -13,7 +13,7 @@ from core.events import Event, Progress
 from core.figures import Score
 from core.messages import Message
 from core.results.answers import Answer, Evaluation
-from core.training.kept_model import load_model, restore_into
+from core.training.kept_model import load_changes, restore_into
 from core.training.loop import answers_to
 from core.training.setup import Setup, prepare
 
@@ -26,7 +26,7 @@ def evaluate(weights_file: Path, features_folder: Path) -> Generator[Event, None
     The network and what goes into it are made as for training, so that answers are those that validation counted, and
     kept features are read. Raises BadCheckpoint, BadData or BadImage.
     """
-    kept = load_model(weights_file)
+    kept = load_changes(weights_file)
     setup = yield from prepare(kept.recipe, features_folder)
     if setup.classes != kept.classes:
         template = "The classes of {data} are not those any more that this run was trained on; train again."

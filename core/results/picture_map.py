@@ -9,7 +9,7 @@ import numpy as np
 
 from core.events import Event
 from core.results.embeddings import Vectors, embed
-from core.training.kept_model import load_model, restore_into
+from core.training.kept_model import load_changes, restore_into
 from core.training.setup import prepare
 
 MOST = 1500
@@ -40,7 +40,7 @@ class PictureMap:
 
 def picture_map(weights_file: Path, features_folder: Path) -> Generator[Event, None, PictureMap]:
     """The map of a run's training and validation pictures. Raises BadCheckpoint, BadData or BadImage."""
-    kept = load_model(weights_file)
+    kept = load_changes(weights_file)
     setup = yield from prepare(kept.recipe, features_folder)
     everything = [*setup.split.train, *setup.split.val]
     shown = list(range(0, len(everything), -(-len(everything) // MOST)))

@@ -10,6 +10,7 @@ import json
 import pickle
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ from core.events import METRICS, ArtifactSaved, Checkpointing, EpochEnded
 from core.messages import Message
 from core.optimizers import stretched
 from core.recipe_settings import to_settings
-from core.training.kept_model import KeptModel, load_model, restore_into, save_model
+from core.training.kept_model import (
+    Frozen,
+    KeptModel,
+    frozen_of,
+    keep_frozen,
+    load_changes,
+    restore_into,
+    save_model,
+)
 from core.training.objective import Tally
 from core.training.setup import Setup
 from core.training.state import Snapshot, TrainingState
@@ -34,13 +43,24 @@ AMID_EPOCHS = 30.0
 
 
 class Checkpointer:
-    """Writes the weights to keep to `weights_file`, and to `resume_file`, if there is one, the state to go on from."""
+    """Writes the weights to keep to `weights_file`, and to `resume_file`, if there is one, the state to go on from.
 
-    def __init__(self, setup: Setup, state: TrainingState, weights_file: Path, resume_file: Path | None) -> None:
+    What is frozen is written to `shared_folder`, once for all runs that rest on it, and is beside each (`keep_frozen`).
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        state: TrainingState,
+        weights_file: Path,
+        resume_file: Path | None,
+        shared_folder: Path | None,
+    ) -> None:
         self._setup = setup
         self._state = state
         self._weights_file = weights_file
         self._resume_file = resume_file
+        self._shared_folder = shared_folder
         self._kept = Snapshot(setup.model)
         self._unwritten: int | None = None
         self._written_at = time.monotonic()
@@ -52,7 +72,7 @@ class Checkpointer:
 
     def restore_kept(self) -> None:
         """Put the weights to keep into the model, from the disk: a run that went on may not have them in memory."""
-        restore_into(self._setup.changing, load_model(self._weights_file).state)
+        restore_into(self._setup.changing, load_changes(self._weights_file).state)
 
     def write_after(self, seconds: float) -> Iterator[Checkpointing | ArtifactSaved]:
         """Write everything, unless that was done less than `seconds` ago."""
@@ -68,6 +88,10 @@ class Checkpointer:
             save_state(self._setup, self._state, self._resume_file)
         self._written_at = time.monotonic()
 
+    @cached_property
+    def _frozen(self) -> Frozen | None:
+        return frozen_of(self._setup.model.state_dict(), self._setup.changing.keys())
+
     def write_kept(self) -> Iterator[ArtifactSaved]:
         """Write the weights to keep, if there are others than at the last write."""
         if self._unwritten is None:
@@ -75,7 +99,9 @@ class Checkpointer:
         epoch, self._unwritten = self._unwritten, None
         about = (self._setup.recipe, self._setup.classes, self._setup.preprocessing)
         kept = KeptModel(*about, epoch=epoch, state=self._kept.state(), numbers=self._setup.numbers)
-        save_model(kept, self._weights_file)
+        if self._frozen:
+            keep_frozen(self._frozen, self._weights_file, self._shared_folder)
+        save_model(kept, self._weights_file, self._frozen)
         yield ArtifactSaved(str(self._weights_file), epoch)
 
 

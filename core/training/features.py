@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from core import files
+from core import files, home
 from core.backbones.catalogue import Preprocessing
 from core.backbones.cut import fold
 from core.data.picture_info import hashes_of
@@ -257,7 +257,8 @@ def make_room(folder: Path, limit: int) -> None:
 
     What a process left unfinished goes first, once it is so old that the process must be gone.
     """
-    folders = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    known = (path for path in folder.iterdir() if path.is_dir() and path.name != home.FROZEN)
+    folders = sorted(known, key=lambda path: path.stat().st_mtime)
     for path in folders:
         if path.name.startswith(PARTIAL) and time.time() - path.stat().st_mtime > ABANDONED:
             shutil.rmtree(path, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from core import home
 from core.backbones.build import switch
 from core.data.scan import Example
 from core.data.tensors import Batch, cut_into_batches, shuffled
@@ -67,7 +68,8 @@ def train(
             if remark := checkpoint.restore_state(setup, saved):
                 yield Notice(remark)
             state = checkpoint.training_state(saved)  # Preparing once more is not part of the run's time.
-        yield from fit(setup, state, Checkpointer(setup, state, weights_file, resume_file))
+        shared = features_folder and features_folder / home.FROZEN
+        yield from fit(setup, state, Checkpointer(setup, state, weights_file, resume_file, shared))
     except StopRequested:
         ending = RunStopped
     kept = state.kept

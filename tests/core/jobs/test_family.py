@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from core import home
 from core.errors import NotNow, UnknownRun
@@ -19,6 +18,7 @@ from core.jobs.store import Store, store_at
 from core.jobs.worker import requeue_lost
 from core.recipe import Recipe, Seeds
 from core.recipe_settings import parse, to_settings
+from core.training.kept_model import load_changes
 from tests.conftest import MakeFolder, small_recipe
 from tests.core.jobs.by_number import bind, claim, end
 from tests.core.jobs.processes import work_for
@@ -328,7 +328,7 @@ def test_a_worker_trains_the_children_and_the_first_is_the_plain_run(
     family = at_home.runs.queue(small_recipe(data, repeats=2))
     assert work_for(thaw_home, 60)
     assert at_home.runs.get(family).status == "finished"
-    weights = [load_file(home.weights_file(number)) for number in (plain, family + 1, family + 2)]
+    weights = [load_changes(home.weights_file(number)).state for number in (plain, family + 1, family + 2)]
     same, other = (
         all(torch.equal(tensor, one[name]) for name, tensor in weights[0].items() if name.startswith("fc."))
         for one in weights[1:]

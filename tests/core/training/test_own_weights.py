@@ -72,6 +72,19 @@ def test_a_run_starts_from_what_another_one_kept(kept: State, make_folder: MakeF
         assert torch.equal(start["fc.weight"], start_of(recipe)["fc.weight"])  # The seed draws the head.
 
 
+def test_a_run_whose_body_was_frozen_is_started_from_with_what_it_rests_on(make_folder: MakeFolder) -> None:
+    data = make_folder(a=4, b=4)
+    list(train(small_recipe(data, epochs=1, init_seed=5), home.weights_file(12)))
+    state = load_model(home.weights_file(12)).state
+    recipe = small_recipe(data, weights="run:12")
+    assert check(recipe.model_dump()) == recipe
+    assert is_same(body(start_of(recipe), "resnet18"), body(state, "resnet18"))
+    (rest,) = home.weights_file(12).parent.glob("frozen-*")
+    rest.unlink()
+    with pytest.raises(WeightsUnavailable, match=r"run:12 .*frozen-\w+\.safetensors is missing"):
+        start_of(recipe)
+
+
 def test_pictures_are_prepared_as_for_the_run_that_kept_the_weights(make_folder: MakeFolder) -> None:
     """The bundled SqueezeNet has a mean and a deviation of its own. In November 2026 runs of before had others."""
     data = make_folder(a=4, b=4)

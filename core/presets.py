@@ -55,7 +55,7 @@ PRESETS: dict[str, Preset] = {
         help="Only the new head learns, on what the frozen network has learnt to see.",
         blocks=1,
         rates={"head": 5.0, "late": 1.0, "early": 1.0},
-        epochs=40,
+        epochs=20,
     ),
     "fine_tuning": Preset(
         label="Fine-tuning",

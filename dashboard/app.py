@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import phone
 from dashboard.services import collect_garbage_now_and_then, is_ready, saying_trouble
 
 ASSETS = Path(__file__).parent / "assets"
@@ -18,6 +19,7 @@ page = st.navigation(
         st.Page("pictures/page.py", title="Data", url_path="data", icon=":material/photo_library:"),
         st.Page("runs/page.py", title="Runs", url_path="runs", icon=":material/history:"),
         st.Page("compare/page.py", title="Compare", url_path="compare", icon=":material/stacked_line_chart:"),
+        st.Page(phone.phone_page, title="Phone", url_path=phone.PATH, visibility="hidden"),
     ],
     position="top",
 )

@@ -7,8 +7,7 @@ import streamlit as st
 
 from core import home
 from core.jobs import results
-from core.jobs.job import Job
-from core.jobs.kind import Given, Kind
+from core.jobs.job import Given, Job, Kind
 from core.jobs.kinds import cancel, request, shared_key
 from core.jobs.picture_kinds import IMPORTS
 from core.jobs.worker import ensure_progress

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from core import files, home
 from core.cli.data import watched
 from core.data.scan import picture_files
-from core.errors import BadCheckpoint, BadImage, JobFailed, TrackerUnavailable
-from core.events import Event, Metrics, StepEnded
+from core.errors import BadCheckpoint, BadData, BadImage, JobFailed, TrackerUnavailable
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.job import STEP_COLUMNS, Run
+from core.jobs.job import Run
 from core.jobs.kinds import request
 from core.jobs.process import process_id
-from core.jobs.run_kinds import EXPORT, ExportArguments
+from core.jobs.run_kinds import EXPORT, OPEN, ExportArguments, OpenArguments
 from core.jobs.store import Store, open_store
 from core.messages import Message, percent
 from core.results.export.formats import FORMATS
@@ -51,6 +50,13 @@ def add_to(commands: "Commands") -> None:
         help=f"{kinds}, and where to; or tensorboard DIR, mlflow, or mlflow URI",
     )
     command.set_defaults(command=export)
+    command = commands.add_parser("bundle", help="pack a run into one file that another Thaw opens")
+    command.add_argument("run", type=int, help="the number of a run")
+    command.add_argument("path", nargs="?", default="", help="where to; its own name in this folder without it")
+    command.set_defaults(command=lambda given: _export_file(given.run, "bundle", given.path))
+    command = commands.add_parser("open", help="look at a run out of a bundle, as a run of its own here")
+    command.add_argument("file", type=Path, help="what bundle has written")
+    command.set_defaults(command=open_file)
 
 
 def answering(store: Store, number: int) -> Run:
@@ -125,6 +131,7 @@ def export(options: argparse.Namespace) -> None:
         _export_file(options.run, options.to[0], "".join(options.to[1:]))
         return
     # Imported here because it brings torch along, which the other commands need not wait for.
+    from core.jobs.run_files import everything_said
     from core.tracking.targets import TARGETS
 
     tool, where = options.to[0], "".join(options.to[1:])
@@ -134,7 +141,7 @@ def export(options: argparse.Namespace) -> None:
     store = open_store()
     known = answering(store, options.run)
     with TARGETS[tool](f"run-{known.id}", known.recipe, where) as track:
-        for event in _everything_said(store, known.id):
+        for event in everything_said(store, known.id):
             track(event)
 
 
@@ -154,11 +161,12 @@ def _export_file(number: int, name: str, where: str) -> None:
     print(target)
 
 
-def _everything_said(store: Store, run: int) -> Iterator[Event]:
-    """The steps of a run, then all else that it said."""
-    for row in store.runs.steps(run):
-        values = dict(zip(STEP_COLUMNS, row.tolist(), strict=True))
-        step, epoch, lr = int(values.pop("step")), int(values.pop("epoch")), values.pop("lr")
-        yield StepEnded(step, epoch, lr, Metrics(**values))
-    for _row, event in store.runs.events(run):
-        yield event
+def open_file(options: argparse.Namespace) -> None:
+    """Take in a bundle and say under which number. Raises BadData or JobFailed."""
+    if not options.file.is_file():
+        raise BadData("{path} is no file; give the path of a bundle.", path=options.file)
+    store = open_store()
+    job = request(store, OPEN, OpenArguments(file=options.file.resolve(), title=options.file.name), worker=process_id())
+    watched(drive(store, job))
+    ended = store.jobs.get(job.id)
+    print(f"run {(results.read(ended) or {})['run']}" if ended else "")

@@ -23,8 +23,7 @@ from core.events import (
     StopRequested,
 )
 from core.jobs import results
-from core.jobs.job import ENDINGS, Job, Request, Run, Status
-from core.jobs.kind import Desk
+from core.jobs.job import ENDINGS, Desk, Job, Request, Run, Status
 from core.jobs.kinds import KINDS, arguments_of, delete_upload
 from core.jobs.store import Store
 from core.jobs.store.database import retry_while_unavailable

@@ -15,16 +15,15 @@ from pydantic import BaseModel, ValidationError
 from core import home
 from core.data.scan import file_stamp, pictures_digest
 from core.errors import BadRecipe, Fault
-from core.jobs.job import Job
-from core.jobs.kind import Given, Kind
+from core.jobs.job import Given, Job, Kind
 from core.jobs.picture_kinds import IMPORTS, INSPECT, PREVIEW, SHORTCUTS
-from core.jobs.run_kinds import ASK, DOUBTS, EVALUATE, EXPORT, MAP, MORE, RATES, TRAINING
+from core.jobs.run_kinds import ASK, DOUBTS, EVALUATE, EXPORT, MAP, MORE, OPEN, RATES, TRAINING
 from core.jobs.store import Store
 from core.messages import Message
 from core.recipe_settings import parse
 
 OF_PICTURES = (*IMPORTS, INSPECT, PREVIEW, SHORTCUTS)
-OF_RUNS = (TRAINING, RATES, EVALUATE, MAP, ASK, DOUBTS, MORE, EXPORT)
+OF_RUNS = (TRAINING, RATES, EVALUATE, MAP, ASK, DOUBTS, MORE, EXPORT, OPEN)
 KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (*OF_PICTURES, *OF_RUNS)}
 
 

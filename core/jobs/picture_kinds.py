@@ -13,7 +13,7 @@ from core.events import Progress
 from core.intake.archive import Incoming, upload_members
 from core.intake.importer import archive_members, create_dataset, extend_dataset
 from core.intake.public import PUBLIC_SETS
-from core.jobs.kind import LOADING, Arguments, Desk, Kind, Result, Work, about_data
+from core.jobs.job import LOADING, Arguments, Desk, Kind, Result, Work, about_data
 from core.recipe_settings import parse
 from core.results.shortcuts import as_json, find_shortcuts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core import files, home
 from core.backbones.pretrained import own_file
-from core.jobs.kind import LOADING, Arguments, Desk, Kind, Result, Work, about_data, about_run
+from core.jobs.job import LOADING, Arguments, Desk, Kind, Result, Work, about_data, about_run
 from core.jobs.store import open_store
 from core.jobs.store.runs import TRAIN
 from core.recipe import Recipe
@@ -32,6 +32,13 @@ class ExportArguments(Arguments):
 
     run: int
     to: str
+
+
+class OpenArguments(Arguments):
+    """A bundle: a `file` of the server's, or one that was uploaded; people call it `title`."""
+
+    file: Path
+    title: str
 
 
 def _rates(recipe: Recipe, _desk: Desk) -> Work:
@@ -82,13 +89,20 @@ def _more(recipe: Recipe, _desk: Desk) -> Work:
 
 def _export(given: ExportArguments, desk: Desk) -> Work:
     yield LOADING
-    from core.jobs.facts import facts_of  # Imported here because they bring torch along.
+    from core.jobs.run_files import facts_of  # Imported here because they bring torch along.
     from core.results.export.packing import export
 
     facts = facts_of(open_store(), given.run)
     desk.results.mkdir(parents=True, exist_ok=True)
     file = yield from export(given.to, home.weights_file(given.run), facts, desk.results, home.features_folder())
     return {"made": str(file)}
+
+
+def _open(given: OpenArguments, _desk: Desk) -> Work:
+    yield LOADING
+    from core.jobs.run_files import open_bundle  # Imported here because it brings torch along.
+
+    return {"run": (yield from open_bundle(open_store(), given.file, given.title))}
 
 
 def _train(recipe: Recipe, desk: Desk) -> Work:
@@ -146,5 +160,6 @@ EXPORT = Kind(
     work=_export,
     about=lambda given, _result: about_run(given.run),
 )
+OPEN = Kind(name="open", lane="light", arguments=OpenArguments, work=_open)
 DOUBTS = replace(RATES, name="doubts", work=_doubts)
 MORE = replace(RATES, name="more", work=_more)

@@ -16,10 +16,10 @@ from core.data.scan import file_stamp
 from core.data.tensors import Normalise, plain_square
 from core.errors import BadData, BadImage, ThawError
 from core.events import Event
-from core.results.embeddings import Vectors, pooled
 from core.results.familiar import Familiar, learn
 from core.results.heat_map import Look, Map, looking
 from core.results.predict import Answer, answering, restore
+from core.results.probe import Vectors, pooled
 from core.training.kept_model import KeptModel, load_model
 
 FILE = "familiar.npz"

@@ -5,25 +5,20 @@ nearest neighbours: Sun and others, arXiv:2204.06507, who take the k-th alone). 
 which distances are usual: a picture that is further than nearly all of them is unlike what the run knows.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import files
 from core.events import Event
-from core.results.embeddings import Vectors, embed
+from core.results.probe import MOST, Vectors, embed, thinned
 from core.training.kept_model import KeptModel, restore_into
 from core.training.setup import prepare
 
-Item = TypeVar("Item")
-
 NEAREST = 5
-MOST = 4000
-"""Training pictures that are remembered; of more, every so manieth is."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +80,3 @@ def learn(kept: KeptModel, features_folder: Path) -> Generator[Event, None, Fami
     alone = Familiar(unit(vectors[: len(known)]), tuple(str(one.path) for one in known), np.empty(0, np.float32))
     usual = alone.distances(vectors[len(known) :]) if held_out else alone.usual
     return Familiar(alone.vectors, alone.paths, np.sort(usual))
-
-
-def thinned(items: Sequence[Item], most: int) -> Sequence[Item]:
-    """At most `most` of them, evenly from all."""
-    return items[:: max(1, -(-len(items) // most))]

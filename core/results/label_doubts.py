@@ -14,15 +14,11 @@ import numpy as np
 from core.data.scan import Example
 from core.events import Event
 from core.recipe import Recipe
-from core.results.embeddings import embed
-from core.results.familiar import thinned
-from core.results.probe import Numbers, leave_one_out, standardised
+from core.results.probe import MOST, Numbers, embed, leave_one_out, standardised, thinned
 from core.training.setup import prepare
 
 LISTED = 40
 """The most doubtful ones that are told of."""
-MOST = 4000
-"""Pictures that are looked at; of more, every so manieth is."""
 
 
 @dataclass(frozen=True)

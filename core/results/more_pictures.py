@@ -10,8 +10,7 @@ import numpy as np
 from core.events import Event, Progress
 from core.messages import Message
 from core.recipe import Recipe
-from core.results.embeddings import embed
-from core.results.probe import Labels, Numbers, standardised, taught
+from core.results.probe import Labels, Numbers, embed, standardised, taught
 from core.training.setup import prepare
 
 SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000)

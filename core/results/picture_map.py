@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.events import Event
-from core.results.embeddings import Vectors, embed
+from core.results.probe import Vectors, embed
 from core.training.kept_model import load_changes, restore_into
 from core.training.setup import prepare
 

@@ -135,16 +135,18 @@ def _read(path: Path) -> tuple[KeptModel, str | None]:
         raise BadCheckpoint(template, path=path)
     if metadata.get("sha256") != _digest(metadata["thaw"], state):
         raise _damaged(path)
-    about = json.loads(metadata["thaw"])
     try:
+        about = json.loads(metadata["thaw"])
         recipe = parse(about["recipe"])
+        preprocessing = TypeAdapter(Preprocessing).validate_python(about["preprocessing"])
+        numbers = about.get("numbers") and TypeAdapter(Numbers).validate_python(about["numbers"])
+        kept = KeptModel(recipe, tuple(about["classes"]), preprocessing, int(about["epoch"]), state, numbers)
+        return kept, about.get(RESTS_ON)
     except BadRecipe as error:
         template = "{path} was saved by another version of Thaw, whose recipes differ:\n{cause}"
         raise BadCheckpoint(template, path=path, cause=error.message) from error
-    preprocessing = TypeAdapter(Preprocessing).validate_python(about["preprocessing"])
-    numbers = about.get("numbers") and Numbers(**about["numbers"])
-    kept = KeptModel(recipe, tuple(about["classes"]), preprocessing, about["epoch"], state, numbers)
-    return kept, about.get(RESTS_ON)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # Its maker knew the checksum, not the form.
+        raise _damaged(path) from error
 
 
 def _damaged(path: Path) -> BadCheckpoint:

@@ -4,8 +4,8 @@ const LONGER_SIDE = 640;
 const QUALITY = 0.9;
 
 const NO_CAMERA_API =
-  "The camera works only at localhost or over https: open this page on the computer that runs Thaw, " +
-  "or by an address that begins with https.";
+  "The camera works live only at localhost or over https. Here each picture is taken with the device's own camera.";
+const NO_PICTURE = "That file could not be opened as a picture. Take or choose another one.";
 const ADVICE = {
   NotAllowedError:
     "The browser does not let this page use the camera. Allow it with the sign beside the address, " +
@@ -43,11 +43,32 @@ function makeCamera(root) {
     if (isOn(camera)) turnOff(camera);
     else if (mayTurnOn(camera)) turnOn(camera);
   };
-  if (!navigator.mediaDevices) {
-    root.replaceChildren(status);
-    status.textContent = NO_CAMERA_API;
-  }
+  if (!navigator.mediaDevices) takeByFile(camera);
   return camera;
+}
+
+// A phone opens its camera for a file input with `capture`; other devices let people choose a file.
+function takeByFile(camera) {
+  const input = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
+  input.setAttribute("capture", "environment");
+  const label = document.createElement("label");
+  label.className = "take";
+  label.append("Take a picture", input);
+  camera.root.replaceChildren(label, camera.status);
+  camera.input = input;
+  camera.status.textContent = NO_CAMERA_API;
+  input.onchange = async () => {
+    const [file] = input.files;
+    input.value = "";
+    if (!file) return;
+    try {
+      const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+      send(camera, [scaled(bitmap, bitmap.width, bitmap.height)]);
+      camera.status.textContent = "1 picture taken.";
+    } catch {
+      camera.status.textContent = NO_PICTURE;
+    }
+  };
 }
 
 function isOn({ state }) {
@@ -89,25 +110,30 @@ async function takeBurst(camera) {
   while (burst.length < pictures) {
     if (burst.length > 0) await pause(every);
     if (camera.stream !== stream) return; // It was turned off meanwhile.
-    burst.push(picture(camera.video));
+    // As the camera sees it: only the screen is mirrored.
+    burst.push(scaled(camera.video, camera.video.videoWidth, camera.video.videoHeight));
     change(camera, "taking", `${burst.length} of ${pictures}`);
   }
+  send(camera, burst);
+  change(camera, "on", `${inWords(pictures)} taken.`);
+}
+
+function send(camera, burst) {
   camera.waiting.push([(camera.waiting.at(-1)?.[0] ?? camera.data.answered) + 1, burst]);
   camera.setTriggerValue("bursts", camera.waiting);
-  change(camera, "on", `${inWords(pictures)} taken.`);
 }
 
 function pause(seconds) {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-// As the camera sees it: only the screen is mirrored.
-function picture(video) {
-  const scale = Math.min(1, LONGER_SIDE / Math.max(video.videoWidth, video.videoHeight));
+// A JPEG of an image, of which the longer side is not above LONGER_SIDE.
+function scaled(image, width, height) {
+  const scale = Math.min(1, LONGER_SIDE / Math.max(width, height));
   const canvas = document.createElement("canvas");
-  canvas.width = Math.round(video.videoWidth * scale);
-  canvas.height = Math.round(video.videoHeight * scale);
-  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(height * scale);
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas.toDataURL("image/jpeg", QUALITY);
 }
 
@@ -119,6 +145,10 @@ function change(camera, state, sentence = "") {
 
 // `aria-disabled`, not `disabled`, which would take the focus away.
 function show(camera) {
+  if (camera.input) {
+    camera.input.disabled = camera.data.disabled;
+    return;
+  }
   const { off, video, take, power, state, data } = camera;
   off.hidden = state !== "off";
   video.hidden = state === "off";

@@ -13,7 +13,7 @@ from core.data.scan import read_image_folder
 from core.errors import ThawError
 from core.intake.archive import store_upload
 from core.intake.public import PUBLIC_SETS
-from core.jobs.kind import Given, Kind
+from core.jobs.job import Given, Kind
 from core.jobs.picture_kinds import ARCHIVE, CAMERA, PUBLIC, UPLOAD, ArchiveArguments, PublicArguments, UploadArguments
 from core.settings import settings
 from dashboard import draft, job_progress, picture_sets

@@ -49,6 +49,8 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
         on_click=_open_try_it,
         args=(run, answer.path),
     )
+    if run.is_opened:
+        return
     if now is None or now.label != own:
         st.caption("Left out since." if now is None else f"Put into {plain(now.label)} since.")
         if _small_button("Undo", "undo", f"undo-{key}"):

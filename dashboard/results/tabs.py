@@ -102,7 +102,7 @@ def show_tab(name: str, run: Run) -> None:
 
 def _offer_training(run: Run, evaluation: Evaluation) -> None:
     """Once pictures were mended, a button that trains the same recipe on them as they are now."""
-    count = _changes(run, evaluation)
+    count = 0 if run.is_opened else _changes(run, evaluation)
     if not count:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -1,7 +1,5 @@
 """Try a run on a picture: what it says, how sure, where it looked, and whether it knows such pictures at all."""
 
-import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -10,20 +8,14 @@ from typing import Any
 import streamlit as st
 from PIL import Image, ImageEnhance
 
-from core import home
-from core.data.images import decode
-from core.errors import BadImage
-from core.intake.archive import store_upload
 from core.jobs.job import Run
 from core.jobs.run_kinds import ASK, AskArguments
 from core.results.answers import Evaluation
 from dashboard import job_progress, picture_sets
-from dashboard.components.webcam import webcam
+from dashboard.results.asked_picture import choose_picture
 from dashboard.results.two_runs import rivals
-from dashboard.text import describe_recipe, plain, say
+from dashboard.text import describe_recipe, plain
 
-WAYS = {"held out": "A held-out picture", "upload": "Upload", "camera": "Camera"}
-"""Where the picture comes from."""
 MOST_OTHERS, NAMED = 3, 5
 """Runs that answer beside this one, and classes that are named."""
 DARK = 0.15
@@ -36,16 +28,7 @@ TITLES = {"after": "Where it looked", "before": "Before training"}
 
 def show_try_it(run: Run, evaluation: Evaluation) -> None:
     """A choice of picture, of class and of other runs, and what each run says."""
-    way = st.segmented_control(
-        "Picture from",
-        list(WAYS),
-        default="held out",
-        required=True,
-        format_func=WAYS.__getitem__,
-        key=f"try-way-{run.id}",
-        label_visibility="collapsed",
-    )
-    picture = {"held out": _held_out, "upload": _uploaded, "camera": _taken}[way](run, evaluation)
+    picture = choose_picture(run, evaluation)
     if picture is None:
         return
     others, label, alarms = _choices(run, evaluation)
@@ -53,55 +36,6 @@ def show_try_it(run: Run, evaluation: Evaluation) -> None:
     for column, one in zip(st.columns(len(asked)), asked, strict=True):
         with column:
             _show_answer(one, picture, label if one is run else None, alarms)
-
-
-def _held_out(run: Run, evaluation: Evaluation) -> Path | None:
-    """One of the validation pictures, the surest mistakes first."""
-    listed = [*evaluation.mistakes(), *evaluation.narrow()]
-    names = {str(one.path): f"{evaluation.classes[one.label]} · {one.path.name}" for one in listed}
-    wrong = {str(one.path) for one in evaluation.mistakes()}
-    named = st.query_params.get("picture")
-    key = f"try-picture-{run.id}"
-    if named in names and st.session_state.get(f"{key}-named") != named:
-        st.session_state[key] = st.session_state[f"{key}-named"] = named
-    chosen = st.selectbox(
-        "Picture",
-        list(names),
-        format_func=lambda path: names[path] + (" · taken for another" if path in wrong else ""),
-        key=key,
-    )
-    return Path(chosen) if chosen else None
-
-
-def _uploaded(run: Run, _evaluation: Evaluation) -> Path | None:
-    file = st.file_uploader("A picture", key=f"try-upload-{run.id}")
-    return _kept(file.getvalue(), file.name) if file else None
-
-
-def _taken(run: Run, _evaluation: Evaluation) -> Path | None:
-    taken = webcam(key=f"try-camera-{run.id}", pictures=1, every=0.1)
-    key = f"try-taken-{run.id}"
-    if taken:
-        st.session_state[key] = _kept(taken[-1], "camera.jpg")
-    picture: Path | None = st.session_state.get(key)
-    if picture is None:
-        st.caption("Hold a thing before the camera and press the button.")
-    return picture
-
-
-def _kept(content: bytes, name: str) -> Path | None:
-    """A picture from the browser, kept among the uploads for an hour; None, with a sentence, where it is none."""
-    folder = home.uploads_folder() / hashlib.sha256(content).hexdigest()[:16]
-    if not folder.is_dir():
-        try:
-            decode(content, name)
-        except BadImage as error:
-            say("error", str(error))
-            return None
-        partial = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
-        store_upload(partial, [(name, content)])
-        partial.rename(folder)
-    return folder / "0"
 
 
 def _choices(run: Run, evaluation: Evaluation) -> tuple[list[Run], int | None, float]:

@@ -8,6 +8,7 @@ from core.jobs.job import Run
 from core.jobs.worker import ensure_progress
 from dashboard import draft
 from dashboard.runs import annotations
+from dashboard.runs.bundle_menu import show_bundle_menu
 from dashboard.runs.table import passes, run_filters, to_csv, to_table
 from dashboard.services import saying_trouble, store
 
@@ -28,7 +29,9 @@ def main() -> None:
     if not store().runs.all() and not annotations.deleted():
         st.info("Nothing has been trained yet.", icon=":material/history:")
         st.page_link("train/page.py", label="Train the first run", icon=":material/play_arrow:")
+        show_bundle_menu()
         return
+    show_bundle_menu()
     history()
 
 

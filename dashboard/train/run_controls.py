@@ -14,6 +14,9 @@ from dashboard.text import say
 def show_controls(run: Run) -> None:
     """The buttons, in a row that is as wide as the place it gets."""
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        if run.is_opened:
+            st.caption("Out of a bundle: to be looked at, not trained further.")
+            return
         match run.status:
             case "running":
                 _running(run)

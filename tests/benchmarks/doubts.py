@@ -13,9 +13,8 @@ import numpy as np
 
 from core.home import SAMPLE_DATA
 from core.recipe_settings import parse
-from core.results.embeddings import embed
 from core.results.label_doubts import rank
-from core.results.probe import leave_one_out, standardised
+from core.results.probe import embed, leave_one_out, standardised
 from core.training.plan import pictures_question
 from core.training.setup import prepare
 from tests.benchmarks import machine

@@ -104,8 +104,8 @@ class Dashboard:
         self.store = store_at(f"sqlite:///{(home / 'thaw.sqlite').as_posix()}")
         self.log = home / "server.log"
 
-    def start(self, script: str = "dashboard/app.py") -> None:
-        command = [sys.executable, "-m", self.program, "run", script, "--server.headless=true"]
+    def start(self, script: str = "dashboard/app.py", *options: str) -> None:
+        command = [sys.executable, "-m", self.program, "run", script, "--server.headless=true", *options]
         with self.log.open("ab") as output:
             self.server = self._run([*command, f"--server.port={self.port}"], output)
         with urllib.request.urlopen(self._when_up(), timeout=30) as answer:

@@ -186,11 +186,30 @@ def test_without_a_camera_a_sentence_says_what_to_do(page: Page) -> None:
     turn_on(page)
 
 
-def test_where_pages_have_no_camera_api_a_sentence_says_so(page: Page) -> None:
+def test_where_pages_have_no_live_camera_the_device_takes_the_picture(page: Page, server: WebcamPage) -> None:
+    """As a phone does, and turned as phones turn them: by EXIF."""
     page.add_init_script("delete Navigator.prototype.mediaDevices")
     page.reload()
-    expect(page.get_by_text("The camera works only at localhost or over https")).to_be_visible()
+    expect(page.get_by_text("The camera works live only at localhost or over https")).to_be_visible()
     expect(page.locator(".webcam button")).to_have_count(0)
+    photo = Image.new("RGB", (600, 800), (30, 30, 200))
+    photo.paste((200, 30, 30), (0, 400, 600, 800))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned clockwise: what is below comes to the left.
+    file = BytesIO()
+    photo.save(file, "JPEG", exif=exif)
+    input_ = page.get_by_label("Take a picture")
+    expect(input_).to_have_attribute("capture", "environment")
+    input_.set_input_files({"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()})
+    expect(page.get_by_text("Arrived: 1.")).to_be_visible()
+    (picture,) = server.pictures(1)
+    assert picture.size == (640, 480)
+    assert is_red_on_the_left(picture)
+    input_.set_input_files({"name": "text.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
+    expect(page.get_by_text("That file could not be opened as a picture.")).to_be_visible()
+    expect(page.get_by_text("Arrived: 1.")).to_be_visible()
+    page.get_by_text("Disabled").click()
+    expect(input_).to_be_disabled()
 
 
 JPEG = "data:image/jpeg;base64,/9j/"

@@ -9,8 +9,7 @@ from pydantic import BaseModel
 
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.job import Job, Run
-from core.jobs.kind import Kind
+from core.jobs.job import Job, Kind, Run
 from core.jobs.kinds import request
 from core.jobs.picture_kinds import SHORTCUTS, DataArguments
 from core.jobs.process import process_id

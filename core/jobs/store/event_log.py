@@ -5,9 +5,12 @@ Both happen: an answer of the database may be lost after the writing, and a run 
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from core import events
 from core.events import Checkpointing, EpochEnded, Event, KeptTested, Progress, RunStarted, StepEnded
@@ -42,6 +45,38 @@ def write_events(connection: sa.Connection, run: int, happened: Sequence[Event])
                 connection.execute(_note_kept(run, event, score(event.confusion)))
             case KeptTested():
                 connection.execute(_note_test(connection, run, event))
+
+
+def read_events(connection: sa.Connection, run: int, after: int) -> list[tuple[int, Event]]:
+    """Row number and event of all but steps and progress, those with a row number above `after`."""
+    query = sa.select(_events).where(_events.c.run == run, _events.c.id > after).order_by(_events.c.id)
+    rows = connection.execute(query).mappings().all()
+    return [(row["id"], events.from_dict(row["name"], row["values"])) for row in rows]
+
+
+def read_kept(connection: sa.Connection, run: int) -> tuple[tuple[str, ...], EpochEnded] | None:
+    """The names of a run's classes, and the epoch whose weights are kept; None before the first has ended."""
+    query = sa.select(_events.c["values"]).where(_events.c.run == run).order_by(_events.c.id.desc()).limit(1)
+    kept = sa.select(_runs.c.kept_epoch).where(_runs.c.id == run).scalar_subquery()
+    epoch = query.where(_events.c.name == events.name(EpochEnded), _events.c["values"]["epoch"].as_integer() == kept)
+    started = connection.execute(query.where(_events.c.name == events.name(RunStarted))).scalar()
+    ended = connection.execute(epoch).scalar()
+    if not started or not ended:
+        return None
+    event = events.from_dict(events.name(EpochEnded), ended)
+    assert isinstance(event, EpochEnded)
+    return tuple(started["classes"]), event
+
+
+def read_steps(connection: sa.Connection, run: int, after: int) -> NDArray[np.float64]:
+    """The steps numbered above `after`, in order: (steps, columns of STEP_COLUMNS)."""
+    columns = [_steps.c[name] for name in STEP_COLUMNS]
+    query = sa.select(*columns).where(_steps.c.run == run, _steps.c.step > after).order_by(_steps.c.step)
+    cursor = connection.execute(query).cursor
+    assert cursor is not None
+    rows = cursor.fetchall()  # SQLAlchemy's own rows would take as long again.
+    values = np.fromiter(chain.from_iterable(rows), np.float64, count=len(rows) * len(STEP_COLUMNS))
+    return values.reshape(-1, len(STEP_COLUMNS))
 
 
 def _step_row(run: int, event: StepEnded) -> dict[str, Any]:

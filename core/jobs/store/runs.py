@@ -8,22 +8,19 @@ import datetime as dt
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from itertools import chain
 from typing import Any, Unpack
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from core import events
 from core.errors import NotNow, UnknownRun
-from core.events import EpochEnded, Event, RunStarted
+from core.events import EpochEnded, Event, RunFinished, RunStopped
 from core.figures import Score
 from core.jobs.family import FAMILY, children, joined, with_families
 from core.jobs.job import (
     ALLOWED,
     LIVE,
-    STEP_COLUMNS,
     Annotations,
     FinalTest,
     Job,
@@ -37,7 +34,7 @@ from core.jobs.store.database import events as _events
 from core.jobs.store.database import jobs as _jobs
 from core.jobs.store.database import runs as _runs
 from core.jobs.store.database import steps as _steps
-from core.jobs.store.event_log import write_events
+from core.jobs.store.event_log import read_events, read_kept, read_steps, write_events
 from core.jobs.store.queue import FRONT, WAITING, Queue, add_job, last_place, note_progress, now, of_home, to_job
 from core.recipe import Recipe
 from core.recipe_settings import parse, to_settings
@@ -83,6 +80,23 @@ class Runs:
                 _add(connection, child, preset, {**trains, "parent": job})
             return number
 
+    def reserve(self, kind: str, home: str) -> int:
+        """Add a run that was trained elsewhere; returns its number. It counts as deleted until `undelete`."""
+        nothing = Recipe(data="")
+        values = {"kind": kind, "lane": "training", "status": "finished", "home": home}
+        with self._database.transaction() as connection:
+            number, _job = _add(connection, nothing, None, values)
+            connection.execute(sa.update(_runs).where(_runs.c.id == number).values(deleted=now()))
+        return number
+
+    def fill(self, run: int, recipe: Recipe, said: Sequence[Event]) -> None:
+        """Give such a run its recipe and its history."""
+        spent = [event.seconds for event in said if isinstance(event, RunFinished | RunStopped)]
+        with self._database.transaction() as connection:
+            this = sa.update(_jobs).where(_jobs.c.id == _job_of(connection, run))
+            connection.execute(this.values(arguments=to_settings(recipe), seconds=spent[-1] if spent else None))
+            write_events(connection, run, said)
+
     def append(self, run: int, happened: Sequence[Event], worker: str | None = None) -> Request | None:
         """Write down what happened, in one transaction; returns what somebody wants of the run by now.
 
@@ -114,6 +128,8 @@ class Runs:
         """
         known = self.get(run)
         epochs = known.recipe.epochs if epochs is None else epochs
+        if known.is_opened:
+            raise NotNow("Run {run} came out of a bundle: it can be looked at, not trained further.", run=run)
         if known.status not in ALLOWED["resume"]:
             raise NotNow("Run {run} is {status}; there is nothing to resume.", run=run, status=known.status)
         if epochs < known.recipe.epochs or (known.status == "finished" and epochs == known.recipe.epochs):
@@ -229,40 +245,21 @@ class Runs:
 
     def events(self, run: int, after: int = 0) -> list[tuple[int, Event]]:
         """Row number and event of all but steps and progress, those with a row number above `after`."""
-        query = sa.select(_events).where(_events.c.run == run, _events.c.id > after).order_by(_events.c.id)
         with self._database.transaction() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [(row["id"], events.from_dict(row["name"], row["values"])) for row in rows]
+            return read_events(connection, run, after)
 
     def kept(self, run: int) -> tuple[tuple[str, ...], EpochEnded] | None:
         """The names of a run's classes, and the epoch whose weights are kept; None before the first has ended."""
-        query = sa.select(_events.c["values"]).where(_events.c.run == run).order_by(_events.c.id.desc()).limit(1)
-        kept = sa.select(_runs.c.kept_epoch).where(_runs.c.id == run).scalar_subquery()
-        epoch = query.where(
-            _events.c.name == events.name(EpochEnded), _events.c["values"]["epoch"].as_integer() == kept
-        )
         with self._database.transaction() as connection:
-            started = connection.execute(query.where(_events.c.name == events.name(RunStarted))).scalar()
-            ended = connection.execute(epoch).scalar()
-        if not started or not ended:
-            return None
-        event = events.from_dict(events.name(EpochEnded), ended)
-        assert isinstance(event, EpochEnded)
-        return tuple(started["classes"]), event
+            return read_kept(connection, run)
 
     def steps(self, run: int, after: int = 0) -> NDArray[np.float64]:
         """The steps of a run in order, those numbered above `after`: an array (steps, columns of STEP_COLUMNS).
 
         Numbers and not events, because a run may have a hundred thousand steps.
         """
-        columns = [_steps.c[name] for name in STEP_COLUMNS]
-        query = sa.select(*columns).where(_steps.c.run == run, _steps.c.step > after).order_by(_steps.c.step)
         with self._database.transaction() as connection:
-            cursor = connection.execute(query).cursor
-            assert cursor is not None
-            rows = cursor.fetchall()  # SQLAlchemy's own rows would take as long again.
-        values = np.fromiter(chain.from_iterable(rows), np.float64, count=len(rows) * len(STEP_COLUMNS))
-        return values.reshape(-1, len(STEP_COLUMNS))
+            return read_steps(connection, run, after)
 
 
 def _job_of(connection: sa.Connection, run: int) -> str:

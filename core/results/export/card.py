@@ -9,19 +9,22 @@ from safetensors import safe_open
 
 from core.backbones import catalogue
 from core.backbones.pretrained import bundled_file
-from core.events import EpochEnded
+from core.events import Event
 from core.results.export.script import new_head
 from core.training.kept_model import KeptModel
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the store knows of a run, in words: `title` is a line, `data` a sentence, `figures` names with values."""
+    """What the store knows of a run: `title` is a line, `data` a sentence, `figures` names with values.
+
+    `events` are all that it said, but for progress.
+    """
 
     title: str
     figures: tuple[tuple[str, str], ...]
     data: str
-    epochs: tuple[EpochEnded, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ FORMATS: dict[str, Format] = {
     "train": Format("Training program", "The run as plain PyTorch that a student can read.", "train.zip"),
     "notebook": Format("Notebook", "The same program as a Jupyter notebook.", "notebook.zip"),
     "report": Format("Report", "Curves, confusions and mistakes in one page that opens offline.", "report.html"),
+    "bundle": Format("Bundle", "The whole run in one file, for another Thaw to look at.", "bundle.zip"),
     "recipe": Format("Recipe", "The settings, to train again by the command line.", "recipe.toml"),
 }
 """By the name that the command line has for them."""

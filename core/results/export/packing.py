@@ -15,6 +15,7 @@ from core.data.split import Split, draw_of, split
 from core.events import Event, Progress
 from core.messages import Message
 from core.recipe_settings import to_toml
+from core.results.export.bundle import write_bundle
 from core.results.export.card import Facts, Taken, about_model, card, literal, loading_lines
 from core.results.export.formats import format_of
 from core.results.export.onnx_file import write_onnx
@@ -108,6 +109,7 @@ WRITERS: dict[str, Callable[[Taken, Path], Steps]] = {
     "train": _script,
     "notebook": _notebook,
     "report": write_report,
+    "bundle": write_bundle,
     "recipe": _recipe,
 }
 """What writes each of FORMATS."""

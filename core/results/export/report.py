@@ -41,7 +41,8 @@ def _values(taken: Taken, evaluation: Evaluation) -> dict[str, Any]:
     for own, said, count in evaluation.confusion:
         counts[own][said] = count
     shares = [one.recall for one in by_class(evaluation.confusion, len(classes))]
-    curves = {measure: _curve(facts.epochs, measure) for measure in ("loss", "accuracy")}
+    epochs = [event for event in facts.events if isinstance(event, EpochEnded)]
+    curves = {measure: _curve(epochs, measure) for measure in ("loss", "accuracy")}
     return {
         "title": facts.title,
         "data": facts.data,

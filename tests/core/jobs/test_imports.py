@@ -12,8 +12,7 @@ from core.errors import DISK_FULL, JobFailed
 from core.intake.archive import store_upload
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.job import Job
-from core.jobs.kind import Given, Kind
+from core.jobs.job import Given, Job, Kind
 from core.jobs.kinds import request
 from core.jobs.picture_kinds import (
     ARCHIVE,

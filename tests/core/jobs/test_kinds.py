@@ -19,8 +19,7 @@ from core.intake.archive import Member, store_upload
 from core.intake.importer import create_dataset
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.job import Job
-from core.jobs.kind import Kind
+from core.jobs.job import Job, Kind
 from core.jobs.kinds import KINDS, cancel, request, shared_key
 from core.jobs.picture_kinds import (
     CAMERA,

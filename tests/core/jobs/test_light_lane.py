@@ -152,7 +152,7 @@ def stuck_worker(thaw_home: str, address: str) -> None:
     from core.events import Event, Progress
     from core.intake.public import PUBLIC_SETS
     from core.jobs import worker
-    from core.jobs.kind import Desk, Kind
+    from core.jobs.job import Desk, Kind
     from core.jobs.kinds import KINDS
     from core.messages import Message
 

@@ -14,8 +14,7 @@ from core.intake.archive import Member
 from core.intake.importer import create_dataset
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.job import Job
-from core.jobs.kind import Desk, Kind, Work
+from core.jobs.job import Desk, Job, Kind, Work
 from core.jobs.kinds import KINDS, request
 from core.jobs.picture_kinds import INSPECT, PREVIEW, InspectArguments, PreviewArguments
 from core.jobs.process import process_id

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.data.scan import Example, read_image_folder
 from core.recipe_settings import parse
 from core.results import probe
-from core.results.familiar import Familiar, thinned, unit
+from core.results.familiar import NEAREST, Familiar, unit
 from core.results.label_doubts import find_doubts, rank
 from core.results.more_pictures import Point, learning_curve, told
 from core.results.picture_map import on_two_axes, picture_map
+from core.results.probe import thinned
 from core.results.shortcuts import CUES, apart, chance_of, cues_of, find_shortcuts
 from core.training.loop import train
 from core.training.plan import pictures_question
@@ -54,6 +56,32 @@ def test_the_most_doubtful_comes_first() -> None:
     found = rank(examples, looks)
     assert [(one.path.stem, one.label, one.said) for one in found] == [("2", 1, 0), ("1", 0, 1)]
     assert [one.margin for one in found] == pytest.approx([0.6, 0.4])
+
+
+def test_doubts_are_ordered_as_cleanlab_orders_them() -> None:
+    """Its quality by the margin is (own − best other + 1) / 2."""
+    cleanlab = pytest.importorskip("cleanlab.rank")
+    draw = np.random.default_rng(3)
+    shares, labels = draw.dirichlet(np.ones(4), 60), draw.integers(0, 4, 60)
+    examples = [Example(Path(str(number)), int(label)) for number, label in enumerate(labels)]
+    quality = cleanlab.get_label_quality_scores(labels, shares, method="normalized_margin")
+    found = rank(examples, shares)
+    doubtful = [number for number in np.argsort(quality, kind="stable") if quality[number] < 0.5]
+    assert [int(one.path.name) for one in found] == doubtful
+    assert [one.margin for one in found] == pytest.approx([1 - 2 * quality[number] for number in doubtful])
+
+
+def test_distances_are_those_of_pytorch_ood() -> None:
+    """It knows the Euclidean distance d to the k-th neighbour of unit vectors, whose cosine is 1 − d² / 2."""
+    detectors = pytest.importorskip("pytorch_ood.detector")
+    draw = np.random.default_rng(4)
+    known, asked = (draw.normal(size=(count, 8)).astype(np.float32) for count in (30, 7))
+    squares = []
+    for k in range(1, NEAREST + 1):
+        detector = detectors.KNN(None, k=k).fit_features(torch.from_numpy(known), torch.zeros(30, dtype=torch.long))
+        squares.append(detector.predict_features(torch.from_numpy(asked)).numpy() ** 2)
+    familiar = Familiar(unit(known), tuple(map(str, range(30))), np.empty(0, np.float32))
+    assert familiar.distances(asked) == pytest.approx(np.mean(squares, axis=0) / 2, abs=1e-5)
 
 
 def test_planted_wrong_labels_come_first() -> None:

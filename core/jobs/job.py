@@ -1,6 +1,8 @@
 """Jobs as the store knows them, and runs: the face of a job that trains, with a number, a history and annotations."""
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from core import presets
+from core import home, presets
+from core.data.scan import file_stamp, pictures_digest
 from core.events import Event, Progress
 from core.figures import Score, Spread
 from core.messages import Message
@@ -238,3 +241,17 @@ def about_data(data: Path | str) -> str:
 def about_run(run: int) -> str:
     """The mark of results that belong to a run."""
     return f"run:{run}"
+
+
+def shared_key(kind: Kind[Given], given: Given, digest: str | None = None) -> str | None:
+    """The name of a request, the same for the same work on the same pictures; None for a kind that is not shared.
+
+    Who asks for several things at once knows the `digest` of the pictures already: making it looks at every file.
+    Raises BadData when the pictures cannot be looked at, BadRecipe when they are not named.
+    """
+    if not kind.is_shared:
+        return None
+    seen = digest or pictures_digest(kind.pictures(given)) if kind.pictures else None
+    inputs = [seen, *map(file_stamp, kind.files(given) if kind.files else ())]
+    words = [kind.name, kind.version, home.installation_id(), given.model_dump(mode="json"), inputs]
+    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,6 @@ from core.data import datasets
 from core.errors import BadData
 from core.intake.importer import clear_staging
 from core.jobs.job import Job
-from core.jobs.kinds import delete_upload
 from core.jobs.store import Store
 
 KEPT = 40
@@ -86,6 +85,15 @@ def discard(job: Job) -> None:
     """Delete what a job has left that ended without a result: files of its result, and its upload."""
     shutil.rmtree(folder_of(job.about, job.id), ignore_errors=True)
     delete_upload(job)
+
+
+def delete_upload(job: Job) -> None:
+    """Delete the files that came from a browser for this job."""
+    for name in ("file", "upload"):
+        path = Path(job.arguments.get(name) or "/")
+        if home.uploads_folder() in path.parents:
+            top = path.relative_to(home.uploads_folder()).parts[0]
+            shutil.rmtree(home.uploads_folder() / top, ignore_errors=True)
 
 
 def prune(store: Store, about: str | None) -> None:

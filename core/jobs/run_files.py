@@ -1,7 +1,7 @@
 """A run as files: what the store says of it to those that are taken home, and its place when it comes in a bundle."""
 
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,11 +10,7 @@ from core.backbones import catalogue
 from core.data import datasets
 from core.errors import BadData
 from core.events import Event, Metrics, RunStarted, StepEnded
-from core.jobs import results
 from core.jobs.job import OPENED, STEP_COLUMNS, Run
-from core.jobs.kinds import shared_key
-from core.jobs.process import process_id
-from core.jobs.run_kinds import EVALUATE, RunArguments
 from core.jobs.store import Store
 from core.results.answers import Evaluation
 from core.results.export.bundle import read_bundle
@@ -68,7 +64,9 @@ def data_of(store: Store, run: Run) -> str:
     return f"{counts}: {data_name(run)}{f', from {source}' if source else ''}."
 
 
-def open_bundle(store: Store, file: Path, title: str) -> Generator[Event, None, int]:
+def open_bundle(
+    store: Store, file: Path, title: str, keep_answers: Callable[[int, Evaluation], None]
+) -> Generator[Event, None, int]:
     """The number of the run that was in a bundle, which people call `title`.
 
     Raises BadData, BadCheckpoint or BadImage; nothing is left of it then.
@@ -80,26 +78,9 @@ def open_bundle(store: Store, file: Path, title: str) -> Generator[Event, None, 
         store.runs.fill(number, opened.recipe, opened.said)
         store.runs.annotate(number, name=opened.title, note=opened.data)
         if opened.evaluation:
-            _keep_answers(store, number, opened.evaluation)
+            keep_answers(number, opened.evaluation)
     except BaseException:
         shutil.rmtree(home.run_folder(number), ignore_errors=True)
         raise
     store.runs.undelete([number])
     return number
-
-
-def _keep_answers(store: Store, run: int, evaluation: Evaluation) -> None:
-    """As if a job had asked the model: its pictures are small ones by now, of which it would say other things."""
-    given, worker = RunArguments(run=run), process_id()
-    about = EVALUATE.about(given, None)
-    job = store.jobs.submit(
-        EVALUATE.name,
-        EVALUATE.lane,
-        given.model_dump(mode="json"),
-        home=home.installation_id(),
-        about=about,
-        shared_key=shared_key(EVALUATE, given),
-        worker=worker,
-    )
-    kept = results.keep(about, results.folder_of(about, job.id), evaluation.to_json())
-    store.jobs.end(job.id, "finished", worker, result=kept)

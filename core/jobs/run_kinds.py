@@ -5,11 +5,14 @@ from pathlib import Path
 
 from core import files, home
 from core.backbones.pretrained import own_file
-from core.jobs.job import LOADING, Arguments, Desk, Kind, Result, Work, about_data, about_run
+from core.jobs import results
+from core.jobs.job import LOADING, Arguments, Desk, Kind, Result, Work, about_data, about_run, shared_key
+from core.jobs.process import process_id
 from core.jobs.store import open_store
 from core.jobs.store.runs import TRAIN
 from core.recipe import Recipe
 from core.recipe_settings import to_settings, to_toml
+from core.results.answers import Evaluation
 from core.training.plan import check
 
 
@@ -102,7 +105,24 @@ def _open(given: OpenArguments, _desk: Desk) -> Work:
     yield LOADING
     from core.jobs.run_files import open_bundle  # Imported here because it brings torch along.
 
-    return {"run": (yield from open_bundle(open_store(), given.file, given.title))}
+    return {"run": (yield from open_bundle(open_store(), given.file, given.title, _keep_answers))}
+
+
+def _keep_answers(run: int, evaluation: Evaluation) -> None:
+    """As if a job had asked the model: its pictures are small ones by now, of which it would say other things."""
+    store, given, worker = open_store(), RunArguments(run=run), process_id()
+    about = EVALUATE.about(given, None)
+    job = store.jobs.submit(
+        EVALUATE.name,
+        EVALUATE.lane,
+        given.model_dump(mode="json"),
+        home=home.installation_id(),
+        about=about,
+        shared_key=shared_key(EVALUATE, given),
+        worker=worker,
+    )
+    kept = results.keep(about, results.folder_of(about, job.id), evaluation.to_json())
+    store.jobs.end(job.id, "finished", worker, result=kept)
 
 
 def _train(recipe: Recipe, desk: Desk) -> Work:

@@ -31,7 +31,7 @@ def show_bundle_menu() -> None:
     with st.popover("Open a bundle", icon=":material/inventory_2:"):
         st.caption(EXPLAINED)
         file = st.file_uploader("Bundle", type="zip", key="bundle")
-        if file and st.button("Open", type="primary", key="open-bundle"):
+        if file and st.button("Open it", type="primary", key="open-bundle"):
             folder = home.uploads_folder() / secrets.token_hex(8)
             store_upload(folder, [(file.name, file.getvalue())])
             given = OpenArguments(file=folder / "0", title=file.name)

@@ -82,7 +82,7 @@ class Runs:
 
     def reserve(self, kind: str, home: str) -> int:
         """Add a run that was trained elsewhere; returns its number. It counts as deleted until `undelete`."""
-        nothing = Recipe(data="")
+        nothing = Recipe(data="pictures")
         values = {"kind": kind, "lane": "training", "status": "finished", "home": home}
         with self._database.transaction() as connection:
             number, _job = _add(connection, nothing, None, values)

@@ -19,8 +19,8 @@ from core.intake.archive import Member, store_upload
 from core.intake.importer import create_dataset
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.job import Job, Kind
-from core.jobs.kinds import KINDS, cancel, request, shared_key
+from core.jobs.job import Job, Kind, shared_key
+from core.jobs.kinds import KINDS, cancel, request
 from core.jobs.picture_kinds import (
     CAMERA,
     IMPORTS,
@@ -36,7 +36,7 @@ from core.jobs.picture_kinds import (
 )
 from core.jobs.process import process_id
 from core.jobs.results import tidy
-from core.jobs.run_kinds import RATES, AskArguments, ExportArguments, RunArguments
+from core.jobs.run_kinds import EXPORT, RATES, AskArguments, ExportArguments, OpenArguments, RunArguments
 from core.jobs.store import Store, open_store
 from core.messages import Message
 from tests.conftest import MakeFolder, result_of, small_recipe
@@ -59,6 +59,7 @@ RESULTS = {
     "more": {"points", "held_out", "next", "sentence"},
     "shortcuts": {"classes", "shortcuts"},
     "export": {"made"},
+    "open": {"run"},
 }
 """What each kind returns."""
 
@@ -94,6 +95,12 @@ def ask(tmp_path: Path, make_folder: MakeFolder) -> Ask:
                 return AskArguments(run=trained(), picture=next(make_folder(a=4, b=4).rglob("*.png")))
             case "export":
                 return ExportArguments(run=trained(), to="recipe")
+            case "open":
+                store = open_store()
+                job = request(store, EXPORT, ExportArguments(run=trained(), to="bundle"), process_id())
+                list(drive(store, job))
+                made = (results.read(store.jobs.get(job.id) or job) or {})["made"]
+                return OpenArguments(file=Path(made), title="bundle.zip")
             case "shortcuts":
                 return DataArguments(data=make_folder(a=4, b=4))
         raise AssertionError(f"give an example of {kind}")
@@ -177,7 +184,7 @@ def test_a_preview_of_no_folder_is_a_sentence(store: Store, tmp_path: Path) -> N
 def test_shared_kinds_say_what_they_read_and_what_they_are_about(name: str, ask: Ask, store: Store) -> None:
     kind, given = KINDS[name], ask(name)
     shared = kind.is_shared
-    assert shared == (name not in ("train", "export", *(one.name for one in IMPORTS)))
+    assert shared == (name not in ("train", "export", "open", *(one.name for one in IMPORTS)))
     assert (shared_key(kind, given) is not None) == shared
     assert (kind.about(given, None) is not None) == (shared or name == "export")
     if kind.lane == "light":

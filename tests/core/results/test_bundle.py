@@ -12,7 +12,8 @@ from core import files, home
 from core.errors import NotNow, ThawError, UnknownRun
 from core.jobs import results
 from core.jobs.drive import drive
-from core.jobs.kinds import request, shared_key
+from core.jobs.job import shared_key
+from core.jobs.kinds import request
 from core.jobs.process import process_id
 from core.jobs.run_files import everything_said
 from core.jobs.run_kinds import EVALUATE, EXPORT, OPEN, ExportArguments, OpenArguments, RunArguments

@@ -107,6 +107,8 @@ class Duel:
 
     def in_words(self) -> Message:
         """6 against 2: could be chance."""
+        if not self.first_only and not self.second_only:
+            return Message("both got the same ones right")
         values = {"first": len(self.first_only), "second": len(self.second_only), "p": self.p_value}
         if self.p_value >= CHANCE:
             return Message("{first} against {second}: could be chance (p = {p:.2g})", **values)

@@ -18,7 +18,7 @@ from core.recipe_settings import read_toml
 from core.results.export.formats import FORMATS
 from core.training.plan import check
 from tests.browser.conftest import Dashboard, OpenPage, wait_until
-from tests.browser.test_results import trained
+from tests.browser.test_mistakes import trained
 from tests.conftest import MakeFolder
 
 MOST_TABS = 150

@@ -61,7 +61,7 @@ def test_upload_a_zip_tidy_it_up_and_train_on_it(page: Page, dashboard: Dashboar
     (run,) = dashboard.store.runs.all()
     (data,) = sets(dashboard)
     assert (run.status, run.recipe.data) == ("finished", str(data.folder))
-    expect(page.get_by_text(re.compile("40 epochs · mine"))).to_be_visible()
+    expect(page.get_by_text(re.compile("20 epochs · mine"))).to_be_visible()
 
     page.get_by_role("link", name="Data").click()
     page.get_by_role("button", name="Delete").click()

@@ -118,10 +118,9 @@ def test_a_run_plays_again(dashboard: Dashboard, open_page: OpenPage, pictures: 
     run = trained(dashboard, pictures)
     page = open_page(f"?run={run}&view=replay")
     page.get_by_role("button", name=re.compile("Play$")).click()
-    points = "() => document.querySelector('.chart')?.data?.[0].x.length ?? 0"
-    page.wait_for_function(f"({points})() > 0")
+    steps = len(dashboard.store.runs.steps(run))
+    page.wait_for_function("n => document.querySelector('.chart')?.data?.[0].x.length === n", arg=steps)
     expect(page.get_by_role("button", name=re.compile("Play$"))).to_be_visible()  # It has come to the end.
-    assert page.evaluate(points) == len(dashboard.store.runs.steps(run))
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def test_a_double_click_is_one_run_and_two_settings_are_two(open_page: OpenPage,
     assert len(store.runs.all()) == 1
     test.number_input(key="draft.epochs").set_value(3).run()
     press_train(test)
-    assert [run.recipe.epochs for run in store.runs.all()] == [3, 40]
+    assert [run.recipe.epochs for run in store.runs.all()] == [3, 20]
 
 
 def test_settings_reach_the_recipe(open_page: OpenPage, store: Store) -> None:

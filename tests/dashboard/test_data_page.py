@@ -63,7 +63,7 @@ def test_the_pictures_are_looked_at_once_in_every_draw(
         looked.append(folder)
         return pictures_digest(folder)
 
-    for module in ("core.data.scan", "core.jobs.kinds"):
+    for module in ("core.data.scan", "core.jobs.job"):
         monkeypatch.setattr(f"{module}.pictures_digest", counted)
     page.run()
     assert not page.exception

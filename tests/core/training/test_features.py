@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from core import home
 from core.events import EpochEnded, Event, FeaturesReady, Notice, RunStarted, StepEnded
 from core.recipe import Recipe
 from core.recipe_settings import to_toml
@@ -129,6 +130,11 @@ def test_a_damaged_file_is_rebuilt(make_folder: MakeFolder, run: Train, tmp_path
     assert ready(run(recipe)).reused is False
 
 
+def kept_features(folder: Path) -> list[Path]:
+    """The folders with features; the one of frozen weights lies beside them."""
+    return [path for path in (folder / "features").iterdir() if path.is_dir() and path.name != home.FROZEN]
+
+
 def test_a_full_disk_means_training_without_features(
     make_folder: MakeFolder, run: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -140,7 +146,7 @@ def test_a_full_disk_means_training_without_features(
     (notice,) = about_the_whole_network(events)
     assert "No space left on device" in notice
     assert any(isinstance(event, EpochEnded) for event in events)
-    assert [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()] == []
+    assert kept_features(tmp_path) == []
 
 
 def test_features_beyond_the_limit_are_not_kept(
@@ -170,10 +176,10 @@ def test_new_features_push_out_the_oldest_within_the_limit(
 ) -> None:
     data = make_folder(a=5, b=5)
     run(small_recipe(data))
-    (first,) = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
+    (first,) = kept_features(tmp_path)
     monkeypatch.setenv("THAW_FEATURES_GB", str((10 * 512 * 4 + 1000) / 1e9))
     run(small_recipe(data, seed=1))
-    (second,) = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
+    (second,) = kept_features(tmp_path)
     assert first != second
 
 
@@ -187,7 +193,7 @@ def test_features_in_bfloat16_are_close(make_folder: MakeFolder, run: Train) -> 
 
 def test_nothing_but_the_kept_files_is_left(make_folder: MakeFolder, run: Train, tmp_path: Path) -> None:
     run(small_recipe(make_folder(a=5, b=5)))
-    (kept,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+    (kept,) = kept_features(tmp_path)
     assert sorted(path.name for path in kept.iterdir()) == ["0.npy", "about.json"]
     assert json.loads((kept / "about.json").read_text(encoding="utf-8"))["seconds"] > 0
 

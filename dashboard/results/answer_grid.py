@@ -47,7 +47,7 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
         key=f"look-{key}",
         type="tertiary",
         on_click=_open_try_it,
-        args=(run, answer.path),
+        args=(answer.path,),
     )
     if run.is_opened:
         return
@@ -64,9 +64,10 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
         st.rerun()
 
 
-def _open_try_it(run: Run, picture: Path) -> None:
+def _open_try_it(picture: Path) -> None:
     """Show the tab in which the picture is asked about."""
-    st.session_state[f"tab-{run.id}"] = "try"
+    st.session_state["tabs opened"] = st.session_state.get("tabs opened", 0) + 1
+    st.query_params["view"] = "try"
     st.query_params["picture"] = str(picture)
 
 

@@ -29,6 +29,8 @@ from dashboard.services import store
 ADDRESS = "view"
 """The word of the address that names the tab."""
 CURVES = "curves"
+OPENED = "tabs opened"
+"""How often a tab was opened from within another one: each time the row of tabs begins anew, from the address."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,19 @@ def choose_tab(run: Run) -> str:
     first = run.first
     if first.live or not first.kept_epoch or not home.weights_file(first.id).is_file():
         return CURVES
-    key = f"tab-{run.id}"
     named = st.query_params.get(ADDRESS, CURVES)
     labels = {CURVES: ":material/show_chart: Curves"} | {
         name: f":material/{tab.icon}: {tab.label}" for name, tab in TABS.items()
     }
-    if key not in st.session_state:
-        st.session_state[key] = named if named in labels else CURVES
+    # The address is the default, and not put into the session's state: a script that runs again before the browser has
+    # heard of that would lose it.
     chosen = st.segmented_control(
         "What to see of the run",
         list(labels),
+        default=named if named in labels else CURVES,
         format_func=labels.__getitem__,
         required=True,
-        key=key,
+        key=f"tab-{run.id}-{st.session_state.get(OPENED, 0)}",
         label_visibility="collapsed",
     )
     if chosen is None or chosen == CURVES:

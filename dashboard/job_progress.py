@@ -51,7 +51,7 @@ def _imports(followed: list[str], own: str | None) -> None:
     for name in followed:
         job = store().jobs.get(name)
         if job and job.live:
-            show_bar(job)
+            _bar(job)
             continue
         if name == own:
             _end_of_own(job)
@@ -84,7 +84,7 @@ def show_last_failure() -> None:
                 st.rerun()
 
 
-def show_bar(job: Job) -> None:
+def _bar(job: Job) -> None:
     """How far a job is, and a way to cancel it."""
     progress = job.progress
     share = min(progress.done / progress.total, 1.0) if progress and progress.total else 0.0
@@ -114,7 +114,7 @@ def result_of(
     if job is None:
         return None
     if job.live:
-        st.fragment(_waiting, run_every=QUICK_REFRESH if kind.is_quick else REFRESH)(job.id)
+        wait_for(job, QUICK_REFRESH if kind.is_quick else REFRESH)
         return None
     returned = results.read(job) if job.status == "finished" else None
     if returned is not None:
@@ -141,10 +141,15 @@ def _ended_early(kind: Kind[Given], key: str) -> Job | None:
     return store().jobs.get(job) if asked_key == key and job else None
 
 
+def wait_for(job: Job, every: float = REFRESH) -> None:
+    """Show how far a job is, and draw the page again once it has ended; looked at `every` so many seconds."""
+    st.fragment(_waiting, run_every=every)(job.id)
+
+
 @saying_trouble()
 def _waiting(name: str) -> None:
     ensure_progress(store())
     job = store().jobs.get(name)
     if job is None or not job.live:
         st.rerun()
-    show_bar(job)
+    _bar(job)

@@ -33,8 +33,6 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at what another process computes."""
 SHOWN = 20
 """Mistakes that the text output names."""
-MEASURES = ("images", "right", "recall", "precision", "f1")
-"""What is told of each class (`core.figures.ClassFigures`)."""
 
 
 def add_to(commands: "Commands") -> None:

@@ -134,6 +134,13 @@ def damaged(name: str, cause: Message | Exception) -> BadData:
     return BadData("{name} is damaged, or no zip or tar archive ({cause}); pack it anew.", name=name, cause=said)
 
 
+def demand_small(size: int, name: str, allowed: Settings) -> None:
+    """Raises BadData for an archive of more bytes than are allowed."""
+    if size > allowed.max_archive_mb * 1_000_000:
+        template = "{name} has {size:,.0f} MB; {most:,} MB are allowed (the setting THAW_MAX_ARCHIVE_MB)."
+        raise BadData(template, name=name, size=size / 1e6, most=allowed.max_archive_mb)
+
+
 def too_many(name: str, allowed: Settings) -> BadData:
     """The error about an archive of too many files."""
     template = "{name} holds more than {most:,} files (the setting THAW_MAX_FILES); leave some out."

@@ -36,7 +36,7 @@ from core.data.structure import (
 )
 from core.errors import BadData, BadImage
 from core.events import Progress
-from core.intake.archive import Incoming, Member, Unreadable, damaged, file_too_large, skipped
+from core.intake.archive import Incoming, Member, Unreadable, damaged, demand_small, file_too_large, skipped
 from core.intake.tar import is_tar, tar_members
 from core.intake.zip import zip_members
 from core.messages import Message
@@ -72,9 +72,7 @@ def archive_members(path: Path, title: str | None = None) -> Iterator[Incoming]:
     """
     allowed = settings()
     name, size = short_name(title or path.name), path.stat().st_size
-    if size > allowed.max_archive_mb * 1_000_000:
-        template = "{name} has {size:,.0f} MB; {most:,} MB are allowed (the setting THAW_MAX_ARCHIVE_MB)."
-        raise BadData(template, name=name, size=size / 1e6, most=allowed.max_archive_mb)
+    demand_small(size, name, allowed)
     with path.open("rb") as file:
         start = file.read(512)
         if foreign := next((kind for magic, kind in FOREIGN.items() if start.startswith(magic)), None):

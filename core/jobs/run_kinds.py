@@ -142,6 +142,10 @@ def _own_weights(recipe: Recipe) -> tuple[Path, ...]:
     return (weights,) if weights else ()
 
 
+def _about_its_run(given: RunArguments | AskArguments | ExportArguments, _result: Result | None) -> str:
+    return about_run(given.run)
+
+
 TRAINING = Kind(name=TRAIN, lane="training", arguments=Recipe, work=_train)
 RATES = Kind(
     name="rates",
@@ -161,7 +165,7 @@ EVALUATE = Kind(
     work=_evaluate,
     is_quick=True,
     files=lambda given: (home.weights_file(given.run),),
-    about=lambda given, _result: about_run(given.run),
+    about=_about_its_run,
 )
 MAP = replace(EVALUATE, name="map", work=_map)
 ASK = Kind(
@@ -171,14 +175,14 @@ ASK = Kind(
     work=_ask,
     is_quick=True,
     files=lambda given: (home.weights_file(given.run), given.picture),
-    about=lambda given, _result: about_run(given.run),
+    about=_about_its_run,
 )
 EXPORT = Kind(
     name="export",
     lane="light",
     arguments=ExportArguments,
     work=_export,
-    about=lambda given, _result: about_run(given.run),
+    about=_about_its_run,
 )
 OPEN = Kind(name="open", lane="light", arguments=OpenArguments, work=_open)
 DOUBTS = replace(RATES, name="doubts", work=_doubts)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core import files
 from core.events import Event
-from core.results.probe import MOST, Vectors, embed, thinned
+from core.results.probe import MOST, Vectors, embed, thinned, unit
 from core.training.kept_model import KeptModel, restore_into
 from core.training.setup import prepare
 
@@ -61,13 +61,6 @@ class Familiar:
         with np.load(file, allow_pickle=False) as kept:
             vectors, paths = kept["vectors"].astype(np.float32), tuple(map(str, kept["paths"]))
             return cls(unit(vectors), paths, kept["usual"].astype(np.float32))
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """The same directions, each 1 long."""
-    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions: Vectors = (vectors / np.where(sizes > 0, sizes, 1)).astype(np.float32)
-    return directions
 
 
 def learn(kept: KeptModel, features_folder: Path) -> Generator[Event, None, Familiar]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.events import Event
-from core.results.probe import Vectors, embed
+from core.results.probe import Vectors, embed, thinned, unit
 from core.training.kept_model import load_changes, restore_into
 from core.training.setup import prepare
 
@@ -43,7 +43,7 @@ def picture_map(weights_file: Path, features_folder: Path) -> Generator[Event, N
     kept = load_changes(weights_file)
     setup = yield from prepare(kept.recipe, features_folder)
     everything = [*setup.split.train, *setup.split.val]
-    shown = list(range(0, len(everything), -(-len(everything) // MOST)))
+    shown = thinned(range(len(everything)), MOST)
     examples = [everything[index] for index in shown]
     before, _ = yield from embed(setup, examples)
     restore_into(setup.changing, kept.state)
@@ -69,8 +69,7 @@ def on_two_axes(vectors: Vectors) -> tuple[tuple[tuple[float, float], ...], floa
     All vectors are made as long as 1 first, since networks tell pictures apart by directions. Of each axis, the end at
     which the largest part of a vector lies is the positive one, so that the same vectors give the same map.
     """
-    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions = vectors / np.where(sizes > 0, sizes, 1)
+    directions = unit(vectors)
     centred = directions - directions.mean(0)
     left, strengths, axes = np.linalg.svd(centred, full_matrices=False)
     signs = np.sign(axes[:2][np.arange(len(axes[:2])), np.abs(axes[:2]).argmax(1)])

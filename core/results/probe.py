@@ -70,6 +70,13 @@ def pooled(inputs: Tensor) -> Tensor:
     return values.flatten(2).mean(2) if values.ndim == 4 else values.flatten(1)
 
 
+def unit(vectors: Vectors) -> Vectors:
+    """The same directions, each 1 long."""
+    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions: Vectors = (vectors / np.where(sizes > 0, sizes, 1)).astype(np.float32)
+    return directions
+
+
 def standardised(vectors: Vectors) -> Numbers:
     """Each number with mean 0 and deviation 1 over all pictures, then every vector 1 long on average (root mean)."""
     spread = vectors.std(0)

@@ -90,7 +90,11 @@ class Checkpointer:
 
     @cached_property
     def _frozen(self) -> Frozen | None:
-        return frozen_of(self._setup.model.state_dict(), self._setup.changing.keys())
+        """What the kept weights rest on, which is on the disk from now on: looked at once, not at every checkpoint."""
+        frozen = frozen_of(self._setup.model.state_dict(), self._setup.changing.keys())
+        if frozen:
+            keep_frozen(frozen, self._weights_file, self._shared_folder)
+        return frozen
 
     def write_kept(self) -> Iterator[ArtifactSaved]:
         """Write the weights to keep, if there are others than at the last write."""
@@ -99,8 +103,6 @@ class Checkpointer:
         epoch, self._unwritten = self._unwritten, None
         about = (self._setup.recipe, self._setup.classes, self._setup.preprocessing)
         kept = KeptModel(*about, epoch=epoch, state=self._kept.state(), numbers=self._setup.numbers)
-        if self._frozen:
-            keep_frozen(self._frozen, self._weights_file, self._shared_folder)
         save_model(kept, self._weights_file, self._frozen)
         yield ArtifactSaved(str(self._weights_file), epoch)
 

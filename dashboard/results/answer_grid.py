@@ -13,6 +13,10 @@ from core.results.answers import Answer, Evaluation
 from dashboard import picture_sets
 from dashboard.text import plain
 
+ADDRESS = "view"
+"""The word of the address that names the tab."""
+OPENED = "tabs opened"
+"""How often a tab was opened from within another one: each time the row of tabs begins anew, from the address."""
 SIDE = 176
 """Pixels of a picture's side."""
 COLUMNS, AT_ONCE = 6, 18
@@ -56,18 +60,24 @@ def _card(run: Run, evaluation: Evaluation, answer: Answer, now: Picture | None,
         if _small_button("Undo", "undo", f"undo-{key}"):
             _undo(run, answer, own)
         return
-    if not answer.is_right and _small_button(f"It is {plain(said)}", "label", f"relabel-{key}"):
-        datasets.relabel(picture_sets.own_of(Path(run.recipe.data)), [now.file], said)
+    offer_mending(run, now, None if answer.is_right else said, key)
+
+
+def offer_mending(run: Run, picture: Picture, other: str | None, key: str) -> None:
+    """Buttons that put a picture into the `other` class, if there is one, or leave it out of the person's own set."""
+    data = Path(run.recipe.data)
+    if other and _small_button(f"It is {plain(other)}", "label", f"relabel-{key}"):
+        datasets.relabel(picture_sets.own_of(data), [picture.file], other)
         st.rerun()
     if _small_button("Leave out", "block", f"out-{key}"):
-        datasets.leave_out(picture_sets.own_of(Path(run.recipe.data)), [now.file])
+        datasets.leave_out(picture_sets.own_of(data), [picture.file])
         st.rerun()
 
 
 def _open_try_it(picture: Path) -> None:
     """Show the tab in which the picture is asked about."""
-    st.session_state["tabs opened"] = st.session_state.get("tabs opened", 0) + 1
-    st.query_params["view"] = "try"
+    st.session_state[OPENED] = st.session_state.get(OPENED, 0) + 1
+    st.query_params[ADDRESS] = "try"
     st.query_params["picture"] = str(picture)
 
 

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data import datasets
 from core.jobs.job import Run
 from core.jobs.picture_kinds import SHORTCUTS, DataArguments
 from core.jobs.run_kinds import DOUBTS
 from core.messages import Message
 from core.training.plan import pictures_question
 from dashboard import job_progress, picture_sets
-from dashboard.results.answer_grid import COLUMNS, SIDE, pictures_now
+from dashboard.results.answer_grid import COLUMNS, SIDE, offer_mending, pictures_now
 
 SHOWN, MOST_SHORTCUTS = 12, 3
 BEWARE = "A network can learn that instead of the thing itself. Pictures from elsewhere show whether it did."
+NO_SHORTCUT = "Size, brightness, sharpness, border and type of file alone tell no class from the others."
 EXPLAINED = (
     "A simple classifier, on what pretraining sees, has looked at all other pictures and then at this one. These are "
     "the pictures that look most like another class: wrong labels come first here, and hard but right ones beside them."
@@ -28,10 +28,7 @@ def show_doubts(run: Run) -> None:
     if shortcuts is not None:
         for one in shortcuts["shortcuts"][:MOST_SHORTCUTS]:
             st.text(f"• {Message.parse(one['sentence'])}")
-        if shortcuts["shortcuts"]:
-            st.caption(BEWARE)
-        if not shortcuts["shortcuts"]:
-            st.caption("Size, brightness, sharpness, border and type of file alone tell no class from the others.")
+        st.caption(BEWARE if shortcuts["shortcuts"] else NO_SHORTCUT)
     found = job_progress.result_of(DOUBTS, pictures_question(run.recipe), True, "")
     if found is None:
         return
@@ -50,9 +47,4 @@ def show_doubts(run: Run) -> None:
                 if picture is None or picture.label != own:
                     st.caption("Mended since.")
                     continue
-                if st.button(f"It is {said}"[:40], icon=":material/label:", key=f"doubt-{path}", type="tertiary"):
-                    datasets.relabel(picture_sets.own_of(data), [picture.file], said)
-                    st.rerun()
-                if st.button("Leave out", icon=":material/block:", key=f"doubt-out-{path}", type="tertiary"):
-                    datasets.leave_out(picture_sets.own_of(data), [picture.file])
-                    st.rerun()
+                offer_mending(run, picture, said, f"doubt-{path}")

@@ -12,7 +12,7 @@ from core.jobs.worker import ensure_progress
 from core.presets import nearest
 from core.results.answers import Evaluation
 from dashboard import picture_sets
-from dashboard.results.answer_grid import pictures_now
+from dashboard.results.answer_grid import ADDRESS, OPENED, pictures_now
 from dashboard.results.confusion import show_confusion
 from dashboard.results.doubts import show_doubts
 from dashboard.results.evaluations import evaluation_of
@@ -26,11 +26,7 @@ from dashboard.results.try_it import show_try_it
 from dashboard.results.two_runs import show_two_runs
 from dashboard.services import store
 
-ADDRESS = "view"
-"""The word of the address that names the tab."""
 CURVES = "curves"
-OPENED = "tabs opened"
-"""How often a tab was opened from within another one: each time the row of tabs begins anew, from the address."""
 
 
 @dataclass(frozen=True)

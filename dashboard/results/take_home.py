@@ -12,7 +12,7 @@ from core.jobs.run_kinds import EXPORT, ExportArguments
 from core.jobs.worker import ensure_progress
 from core.results.export.formats import FORMATS
 from dashboard import job_progress
-from dashboard.services import saying_trouble, store
+from dashboard.services import store
 from dashboard.text import say
 
 COLUMNS = 3
@@ -35,7 +35,7 @@ def _card(run: Run, name: str) -> None:
     asked = st.session_state.get(key)
     job = store().jobs.get(asked) if asked else None
     if job and job.live:
-        st.fragment(_waiting, run_every=job_progress.REFRESH)(job.id)
+        job_progress.wait_for(job)
         return
     if job and (made := _made(job)):
         st.download_button(
@@ -61,12 +61,3 @@ def _made(job: Job) -> Path | None:
     file = Path(found["made"]) if found else None
     is_ours = file and home.thaw_home() in file.parents and file.is_file()
     return file if is_ours else None
-
-
-@saying_trouble()
-def _waiting(job: str) -> None:
-    ensure_progress(store())
-    known = store().jobs.get(job)
-    if known is None or not known.live:
-        st.rerun()
-    job_progress.show_bar(known)

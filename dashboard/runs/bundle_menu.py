@@ -12,7 +12,7 @@ from core.jobs.kinds import request
 from core.jobs.run_kinds import OPEN, OpenArguments
 from core.jobs.worker import ensure_progress
 from dashboard import job_progress
-from dashboard.services import saying_trouble, store
+from dashboard.services import store
 from dashboard.text import say
 
 KEY = "opening"
@@ -24,7 +24,7 @@ def show_bundle_menu() -> None:
     asked = st.session_state.get(KEY)
     job = store().jobs.get(asked) if asked else None
     if job and job.live:
-        st.fragment(_waiting, run_every=job_progress.REFRESH)(job.id)
+        job_progress.wait_for(job)
         return
     if job:
         _arrive(job)
@@ -47,12 +47,3 @@ def _arrive(job: Job) -> None:
     if found:
         st.switch_page("train/page.py", query_params={"run": str(found["run"])})
     say("error", str(job.message or "Cancelled; nothing is left of it."))
-
-
-@saying_trouble()
-def _waiting(name: str) -> None:
-    ensure_progress(store())
-    job = store().jobs.get(name)
-    if job is None or not job.live:
-        st.rerun()
-    job_progress.show_bar(job)

@@ -22,7 +22,7 @@ from core.data.images import decode
 from core.data.structure import short_name
 from core.errors import BadData, BadImage
 from core.events import ArtifactSaved, EpochEnded, Event, KeptTested, Notice, Progress, RunStarted, StepEnded
-from core.intake.archive import Member, Unreadable, damaged
+from core.intake.archive import Member, Unreadable, damaged, demand_small
 from core.intake.zip import zip_members
 from core.messages import Message
 from core.recipe import Recipe
@@ -137,14 +137,12 @@ def read_bundle(file: Path, title: str, folder: Path) -> Generator[Event, None, 
 
 def _members(file: Path, name: str) -> Iterator[Member]:
     """The files in it; a single one that is not as it should be spoils it all."""
-    allowed = settings()
-    if file.stat().st_size > allowed.max_archive_mb * 1_000_000:
-        template = "{name} has {size:,.0f} MB; {most:,} MB are allowed (the setting THAW_MAX_ARCHIVE_MB)."
-        raise BadData(template, name=name, size=file.stat().st_size / 1e6, most=allowed.max_archive_mb)
+    allowed, size = settings(), file.stat().st_size
+    demand_small(size, name, allowed)
     # Weights are larger than pictures: a file may be as large as all may be together.
     allowed = replace(allowed, max_file_mb=allowed.max_unpacked_mb)
     with file.open("rb") as opened:
-        for member in zip_members(opened, name, file.stat().st_size, allowed):
+        for member in zip_members(opened, name, size, allowed):
             if not isinstance(member, Member):
                 raise damaged(name, member.reason)
             yield member

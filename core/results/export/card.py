@@ -10,7 +10,7 @@ from safetensors import safe_open
 from core.backbones import catalogue
 from core.backbones.pretrained import bundled_file
 from core.events import Event
-from core.results.export.script import new_head
+from core.results.export.script import CONSTRUCT, new_head
 from core.training.kept_model import KeptModel
 
 
@@ -120,9 +120,8 @@ def licence_of(kept: KeptModel) -> str:
 def about_model(kept: KeptModel) -> str:
     """model.json: what predict.py needs to know."""
     backbone = catalogue.get(kept.recipe.backbone)
-    construct: dict[str, object] = {}
-    if backbone.name in ("googlenet", "inception_v3"):
-        construct = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    without_auxiliary = CONSTRUCT.get(backbone.name)
+    construct = without_auxiliary | {"init_weights": False} if without_auxiliary else {}
     preprocessing = kept.preprocessing
     values = {
         "backbone": backbone.name,

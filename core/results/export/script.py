@@ -25,10 +25,8 @@ from core.training.plan import measured_batchnorms
 TEMPLATE = Path(__file__).with_name("train.py.jinja")
 WIDEST = 120
 """Characters of a line of the script."""
-CONSTRUCT = {
-    "googlenet": ", aux_logits=False, transform_input=True",
-    "inception_v3": ", aux_logits=False, transform_input=True",
-}
+_WITHOUT_AUXILIARY = {"aux_logits": False, "transform_input": True}
+CONSTRUCT = {"googlenet": _WITHOUT_AUXILIARY, "inception_v3": _WITHOUT_AUXILIARY}
 """Of networks with auxiliary heads: what torchvision is to be told besides."""
 _ADAPTIVE = 'group["lr"] / ((known["exp_avg_sq"] / (1 - {beta} ** known["step"])).sqrt() + {eps})'
 OPTIMIZERS = {
@@ -110,7 +108,7 @@ def _values(recipe: Recipe, classes: tuple[str, ...], split: Split, title: str) 
         "batch": chosen,
         "backbone": backbone.name,
         "torchvision_weights": repr(backbone.weights.name) if is_published and backbone.weights else "None",
-        "construct": CONSTRUCT.get(backbone.name, ""),
+        "construct": "".join(f", {name}={value}" for name, value in CONSTRUCT.get(backbone.name, {}).items()),
         "start": start_file(recipe) is not None,
         "head": backbone.head.path,
         "new_head": new_head(backbone, len(classes)),

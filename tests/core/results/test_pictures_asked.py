@@ -11,11 +11,11 @@ from PIL import Image
 from core.data.scan import Example, read_image_folder
 from core.recipe_settings import parse
 from core.results import probe
-from core.results.familiar import NEAREST, Familiar, unit
+from core.results.familiar import NEAREST, Familiar
 from core.results.label_doubts import find_doubts, rank
 from core.results.more_pictures import Point, learning_curve, told
 from core.results.picture_map import on_two_axes, picture_map
-from core.results.probe import thinned
+from core.results.probe import thinned, unit
 from core.results.shortcuts import CUES, apart, chance_of, cues_of, find_shortcuts
 from core.training.loop import train
 from core.training.plan import pictures_question

@@ -1,7 +1,7 @@
 """Which pictures are likely in the wrong class: those that a classifier which knows all the others puts elsewhere.
 
 The more another class suits a picture than its own, the further in front it comes. Of eight wrong labels planted among
-156 stamps, 6.6 are among the first 8 and 7.7 among the first 16 (mean of 20 seeds; `tests.benchmarks.doubts`).
+156 stamps, 6.6 to 6.7 are among the first 8 and 7.7 among the first 16 (mean of 20 seeds; `tests.benchmarks.doubts`).
 """
 
 from collections.abc import Generator, Sequence

@@ -58,10 +58,8 @@ def main() -> None:
         shown = store().runs.queue(recipe, provenance(recipe, nearest(recipe)))
         ensure_progress(store())
         remember(shown)
-    if shown is None and faults:
-        st.info("Mend what is said above; then the curves grow here.", icon=":material/show_chart:")
-    elif shown is None:
-        st.info("Press **Train**: the curves of loss and accuracy grow here.", icon=":material/show_chart:")
+    if shown is None:
+        run_view.show_place("Mend what is said above, and train." if faults else "Press Train: the curve grows here.")
     else:
         run_view.show_run(shown)
     if is_new:

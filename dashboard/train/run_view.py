@@ -92,12 +92,21 @@ def _view(run_id: int, refresh: float | None) -> None:
         st.rerun()  # Draws the page once more, with another timer or without one.
 
 
-def _charts(run_id: int, said: RunHistory) -> None:
+def show_place(sentence: str) -> None:
+    """Where the curves will grow: empty axes, with a sentence on them.
+
+    They let the browser load plotly while the person looks around: with the first run it would take a core from
+    training, for seconds.
+    """
+    _charts("none", RunHistory(), sentence)
+
+
+def _charts(run: int | str, said: RunHistory, waiting: str = "The first point appears here.") -> None:
     left, right = st.columns(2)
     with left:
-        live_chart(charts.loss_chart(said), key=f"loss-{run_id}", height=CHART_HEIGHT)
+        live_chart(charts.loss_chart(said), key=f"loss-{run}", height=CHART_HEIGHT, waiting=waiting)
     with right:
-        live_chart(charts.accuracy_chart(said), key=f"accuracy-{run_id}", height=CHART_HEIGHT)
+        live_chart(charts.accuracy_chart(said), key=f"accuracy-{run}", height=CHART_HEIGHT, waiting=waiting)
 
 
 def _history(run: Run) -> RunHistory:

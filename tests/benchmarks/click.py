@@ -30,11 +30,10 @@ POINT, FINISHED = 1.5, 3.0
 REPEATS, REPEATED = 5, 2.0
 """How many runs of a family are timed, with features there and a worker that waits, and the seconds that are wanted."""
 SHOWN = """([run, word]) => {
-    const charts = [...document.querySelectorAll(".chart")];
-    return location.search.includes(`run=${run}`) && document.body.innerText.includes(`Run ${run}`)
-        && charts.length === 2 && charts.every((chart) => (chart.data?.[0].x.length ?? 0) > 0)
-        && document.body.innerText.includes(word);
+    const drawn = (name) => document.querySelector(`.st-key-${name}-${run} .chart`)?.data?.[0].x.length > 0;
+    return drawn("loss") && drawn("accuracy") && document.body.textContent.includes(word);
 }"""
+"""Whether both charts of a run show a point, and the page a word."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ WHOLE = (StochasticDepth,)
 RANDOM = (nn.Dropout, StochasticDepth)
 
 Shapes = dict[fx.Node, tuple[int, ...] | None]
+Form = tuple[object, ...]
+"""A network's modules, with their settings and modes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Traced:
 
     graph: fx.Graph
     shapes: Shapes
+
+
+REMEMBERED = 4
+"""Graphs that a process keeps: a worker meets the same network in run after run, and tracing takes as long as epochs of
+a head."""
+_traced: dict[Form, Traced] = {}
 
 
 class Tracer(fx.Tracer):
@@ -66,9 +74,19 @@ def cut(model: nn.Module, image_size: int) -> Cut | None:
 
 
 def trace(model: nn.Module, image_size: int) -> Traced:
-    """The graph of `model` for pictures of `image_size` pixels."""
-    graph = Tracer().trace(model)
-    return Traced(graph, _shapes(model, graph, image_size))
+    """The graph of `model` for pictures of `image_size` pixels. Read only: networks of the same form share it."""
+    form = form_of(model, image_size)
+    if form not in _traced:
+        graph = Tracer().trace(model)
+        if len(_traced) == REMEMBERED:
+            del _traced[next(iter(_traced))]
+        _traced[form] = Traced(graph, _shapes(model, graph, image_size))
+    return _traced[form]
+
+
+def form_of(model: nn.Module, image_size: int) -> Form:
+    """All that decides what a network computes, but for its weights."""
+    return image_size, *((path, type(part), part.training, part.extra_repr()) for path, part in model.named_modules())
 
 
 def features_at_cut(model: nn.Module, traced: Traced) -> int:

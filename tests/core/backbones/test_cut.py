@@ -6,7 +6,7 @@ from torch import Tensor, fx, nn
 
 from core.backbones import catalogue
 from core.backbones.build import build, construct, freeze, parameters_on_meta, train_mode
-from core.backbones.cut import Cut, cut, fold
+from core.backbones.cut import Cut, cut, fold, form_of, trace
 from tests.core.backbones.networks import EVERY, ONE_PER_FAMILY, batchnorms
 
 CUTS = [
@@ -75,6 +75,29 @@ def test_folding_changes_neither_the_answers_nor_the_network(name: str) -> None:
         torch.testing.assert_close(found.prefix(images), expected, rtol=0, atol=0)
     assert len(batchnorms(folded.modules())) < len(batchnorms(found.prefix.modules()))
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_networks_of_one_form_are_traced_once_and_each_is_cut_over_its_own_weights() -> None:
+    backbone = catalogue.get("resnet18")
+    first, second = (build(backbone, 5, "random").eval() for _ in range(2))
+    assert trace(first, 64) is trace(second, 64)
+    assert trace(first, 64) is not trace(first.train(), 64)
+    images = torch.randn(2, 3, 64, 64)
+    for model in (first.eval(), second):
+        freeze(model, catalogue.select(backbone, ["head"]))
+        found = cut(model, 64)
+        assert found is not None
+        torch.testing.assert_close(found.rest(*found.prefix(images)), model(images), rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("norms_do_nothing")
+def test_no_two_backbones_have_the_same_form() -> None:
+    forms = set()
+    names = catalogue.names()
+    for name in names:
+        with parameters_on_meta():
+            forms.add(form_of(construct(name, 224, initialise=False), 224))
+    assert len(forms) == len(names)
 
 
 @pytest.mark.usefixtures("norms_do_nothing")

@@ -11,8 +11,8 @@ TRAINABLE_EDGE = "#d9620b"
 ON_BLOCK = "#10222e"
 """Text on a block, whatever its colour."""
 
-RUNS = ("#3b7dd8", "#d9620b", "#17936f", "#c2478b", "#9370db", "#8c7a1f", "#d64545", "#4a8b9c")
-"""Runs that are compared, in this order."""
+SERIES = ("#5a63d8", "#17936f", "#c2478b", "#8c7a1f", "#d64545", "#9370db", "#3f8f8f", "#7f7f7f")
+"""Runs that are compared, and classes, in this order: neither ice blue nor orange, which belong to blocks."""
 
 TRAINING = "#9370db"
 VALIDATION = "#17936f"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 import torchvision
 from torch import Tensor, fx, nn
-from torch.fx.experimental.optimization import fuse
 from torchvision.ops import StochasticDepth
 
 WHOLE = (StochasticDepth,)
@@ -102,14 +101,6 @@ def _narrowed(model: nn.Module, traced: Traced) -> list[fx.Node]:
     while unfit := {node for node in _frontier(graph, prefix, shapes) if not _is_batch(shapes[node])}:
         prefix = _without(prefix, unfit)
     return _frontier(graph, prefix, shapes)
-
-
-def fold(prefix: fx.GraphModule) -> fx.GraphModule:
-    """The prefix with each BatchNorm merged into the convolution before it: faster, and equal up to rounding."""
-    shell = fx.GraphModule(prefix, prefix.graph)  # Holds the same layers: only what is merged becomes a copy.
-    folded = fuse(shell, inplace=True, no_trace=True)
-    assert isinstance(folded, fx.GraphModule)
-    return folded
 
 
 def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> Shapes:

@@ -45,7 +45,7 @@ def _answers(setup: Setup) -> Generator[Event, None, tuple[Answer, ...]]:
     shares: list[tuple[float, ...]] = []
     for done, (inputs, _labels) in enumerate(setup.inputs.plain(val, chosen), start=1):
         with torch.inference_mode():
-            shares += map(tuple, answers_to(setup, inputs).softmax(1).tolist())
+            shares += map(tuple, answers_to(setup, setup.inputs.network, inputs).softmax(1).tolist())
         yield Progress(ASKING, done, len(chosen))
     return tuple(Answer(one.path, one.label, given) for one, given in zip(val, shares, strict=True))
 

@@ -1,19 +1,37 @@
 """The pictures as points: those that a network finds alike lie together, before training and after it."""
 
-from collections.abc import Generator
+import base64
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from core.events import Event
+from core.data.images import thumbnail
+from core.events import Event, Progress
+from core.messages import Message
 from core.results.probe import Vectors, embed, thinned, unit
 from core.training.kept_model import load_changes, restore_into
 from core.training.setup import prepare
 
 MOST = 1500
 """Pictures that a map shows; of more, every so manieth is shown."""
+SIDE, COLUMNS = 72, 32
+"""Pixels of a thumbnail's side, and thumbnails in a row of the sheet that has all of them."""
+AT_ONCE = 50
+"""Thumbnails between two events."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Thumbnails, `side` pixels square, `columns` in a row of one JPEG, which is a data URL: one thing to send."""
+
+    url: str
+    side: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -21,7 +39,7 @@ class PictureMap:
     """A point (x, y) for each picture, `before` and `after` training, on the same two axes.
 
     `said` is what the kept model takes each for, and `held_out` whether it was held out from training. `explained` is
-    the share of all distances, squared, that the two axes show, 0…1.
+    the share of all distances, squared, that the two axes show, 0…1. `sheet` has the pictures' thumbnails.
     """
 
     classes: tuple[str, ...]
@@ -32,6 +50,7 @@ class PictureMap:
     before: tuple[tuple[float, float], ...]
     after: tuple[tuple[float, float], ...]
     explained: float
+    sheet: Sheet
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -49,6 +68,7 @@ def picture_map(weights_file: Path, features_folder: Path) -> Generator[Event, N
     restore_into(setup.changing, kept.state)
     after, shares = yield from embed(setup, examples)
     points, explained = on_two_axes(np.concatenate([before, after]))
+    sheet = yield from sheet_of([one.path for one in examples])
     said = tuple(int(label) for label in shares.argmax(1))
     half = len(examples)
     return PictureMap(
@@ -60,7 +80,21 @@ def picture_map(weights_file: Path, features_folder: Path) -> Generator[Event, N
         before=points[:half],
         after=points[half:],
         explained=explained,
+        sheet=sheet,
     )
+
+
+def sheet_of(paths: Sequence[Path]) -> Generator[Progress, None, Sheet]:
+    """The thumbnails of pictures, in their order. Raises BadSettings."""
+    sheet = Image.new("RGB", (SIDE * COLUMNS, SIDE * -(-len(paths) // COLUMNS)))
+    for number, path in enumerate(paths):
+        if number % AT_ONCE == 0:
+            yield Progress(Message("Making small pictures"), number, len(paths))
+        sheet.paste(thumbnail(path, SIDE), (number % COLUMNS * SIDE, number // COLUMNS * SIDE))
+    file = BytesIO()
+    sheet.save(file, "JPEG", quality=85)
+    url = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return Sheet(url, SIDE, COLUMNS)
 
 
 def on_two_axes(vectors: Vectors) -> tuple[tuple[tuple[float, float], ...], float]:

@@ -57,7 +57,7 @@ def embed(setup: Setup, examples: Sequence[Example]) -> Generator[Event, None, t
     try:
         for done, (inputs, _labels) in enumerate(setup.inputs.plain(examples, chosen), start=1):
             with torch.inference_mode():
-                shares.append(answers_to(setup, inputs).softmax(1).cpu())
+                shares.append(answers_to(setup, setup.inputs.network, inputs).softmax(1).cpu())
             yield Progress(LOOKING, done, len(chosen))
     finally:
         watched.remove()

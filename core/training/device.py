@@ -159,13 +159,17 @@ def spare_strided(network: nn.Module, device: torch.device) -> None:
         return
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and max(module.stride) > 1:
-            module.forward = _in_fp32(module.forward)  # type: ignore[assignment, method-assign]
+            module._conv_forward = _in_fp32(module._conv_forward)  # type: ignore[assignment, method-assign]
 
 
-def _in_fp32(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def in_fp32(images: Tensor) -> Tensor:
+Convolve = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""From pictures, weights and biases to pictures."""
+
+
+def _in_fp32(convolve: Convolve) -> Convolve:
+    def in_fp32(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         with torch.autocast("cpu", enabled=False):
-            return forward(images.float())
+            return convolve(images.float(), weight, bias)
 
     return in_fp32
 

@@ -27,7 +27,7 @@ from torch import Tensor, fx
 
 from core import files, home
 from core.backbones.catalogue import Preprocessing
-from core.backbones.cut import fold
+from core.backbones.fold import fold
 from core.data.picture_info import hashes_of
 from core.data.scan import Example
 from core.data.tensors import Batch, Normalise, Variants, cut_into_batches, read_ahead

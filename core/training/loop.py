@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core import home
 from core.backbones.build import switch
@@ -164,7 +164,7 @@ def take_step(setup: Setup, batch: Batch, last_finite: Snapshot | None, step: in
     def evaluate() -> float:
         """The loss and its gradients. L-BFGS asks several times in a step."""
         setup.optimizer.zero_grad()
-        logits, labels, objective = forward(setup, batch, setup.objective)
+        logits, labels, objective = forward(setup, setup.stepped, batch, setup.objective)
         objective.smooth.backward()  # type: ignore[no-untyped-call]
         if not measured:
             measured.append(measure(objective, logits, labels).read())
@@ -200,7 +200,7 @@ def settle_statistics(setup: Setup, epoch: int) -> Iterator[Progress]:
     order = shuffled(len(setup.split.train), setup.recipe.seeds.order, epoch)
     chosen = cut_into_batches(order, max(setup.batch_size, AT_LEAST))
     batches = setup.inputs.plain(setup.split.train, chosen)
-    for done in estimate(layers, (partial(answers_to, setup, inputs) for inputs, _ in batches)):
+    for done in estimate(layers, (partial(answers_to, setup, setup.inputs.network, inputs) for inputs, _ in batches)):
         yield Progress(SETTLING, done, len(chosen))
     switch(layers, training=False)
 
@@ -213,7 +213,7 @@ def evaluation_pass(setup: Setup, examples: Sequence[Example], stage: Message) -
     tally = Tally()
     for done, batch in enumerate(setup.inputs.plain(examples, chosen), start=1):
         with torch.inference_mode():
-            logits, labels, terms_of_batch = forward(setup, batch, objective)
+            logits, labels, terms_of_batch = forward(setup, setup.inputs.network, batch, objective)
             tally.add(*measure(terms_of_batch, logits, labels).read())
         yield Progress(stage, done, len(chosen))
     return tally
@@ -226,18 +226,18 @@ def test(setup: Setup, epoch: int, checkpointer: Checkpointer) -> Generator[Even
     yield KeptTested(epoch, tally.mean(), tally.answers)
 
 
-def forward(setup: Setup, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor, Terms]:
+def forward(setup: Setup, network: nn.Module, batch: Batch, objective: Objective) -> tuple[Tensor, Tensor, Terms]:
     """Logits (B, classes), labels (B) and the objective of one batch."""
     inputs, labels = batch
-    logits = answers_to(setup, inputs)
+    logits = answers_to(setup, network, inputs)
     labels = to_device(labels, setup.device)
     return logits, labels, terms(logits, labels, objective)
 
 
-def answers_to(setup: Setup, inputs: Sequence[Tensor]) -> Tensor:
+def answers_to(setup: Setup, network: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     """Logits (B, classes) for what goes into the network."""
     with autocast(setup.device, setup.precision):
-        logits: Tensor = setup.inputs.network(*(to_device(tensor, setup.device) for tensor in inputs)).float()
+        logits: Tensor = network(*(to_device(tensor, setup.device) for tensor in inputs)).float()
     return logits
 
 

@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from core.backbones import catalogue, pretrained
 from core.backbones.build import build, freeze
 from core.backbones.catalogue import Preprocessing
+from core.backbones.fold import fold_in_training
 from core.data.scan import read_image_folder
 from core.data.split import Split, draw_of, split
 from core.data.tensors import cut_into_batches, shuffled
@@ -45,7 +46,8 @@ class Setup:
     """What the loop works with. All that learns is in `everything`; `head_alone` learns in the first epochs, perhaps.
 
     `changing` has all that training changes, by name: the parameters and statistics themselves. `inputs` holds the
-    network that is trained, which shares its modules with `model`, and what goes into it. `start` remembers the weights
+    network that is trained, which shares its modules with `model`, and what goes into it; `stepped` is that network as
+    training steps run it (`core.backbones.fold`). `start` remembers the weights
     that training begins with, and `own_weights` tells those of one's own apart (`pretrained.fingerprint`).
     """
 
@@ -60,6 +62,7 @@ class Setup:
     changing: Mapping[str, Tensor]
     start: Start
     inputs: Inputs
+    stepped: nn.Module
     objective: Objective
     optimizer: optim.Optimizer
     batch_size: int
@@ -111,6 +114,8 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
+    awake = set(everything.awake)
+    still = {norm for norm in inputs.network.modules() if isinstance(norm, nn.BatchNorm2d) and norm not in awake}
     return Setup(
         recipe=recipe,
         classes=folder.classes,
@@ -123,6 +128,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
         changing=changing_tensors(model),
         start=Start(by_block(model, backbone), backbone.blocks[-1].name),
         inputs=inputs,
+        stepped=fold_in_training(inputs.network, still),
         objective=objective_of(recipe, model, examples, len(folder.classes), device),
         optimizer=build_optimizer(recipe.optimizer, rate_groups(model, backbone), recipe.rates.model_dump()),
         batch_size=batch_size,

@@ -13,7 +13,7 @@ from core.jobs.job import Run
 from core.messages import Message
 from core.recipe_settings import flat_settings, title
 from dashboard.charts import PARTS, Figure, band, counts, layout, shortened
-from dashboard.palette import RUNS
+from dashboard.palette import SERIES
 from dashboard.run_history import RunHistory
 
 Axis = Literal["epochs", "seconds"]
@@ -25,11 +25,11 @@ def chart(pairs: RunHistories, measure: Literal["loss", "accuracy"], axis: Axis)
     """One colour for each run: training dashed, validation solid. A family has the band of its runs in validation."""
     traces = [
         _band(run, history, measure, axis, colour)
-        for colour, (run, history) in zip(RUNS, pairs, strict=False)
+        for colour, (run, history) in zip(SERIES, pairs, strict=False)
         if history.members
     ] + [
         _curve(run, history, measure, axis, colour, part)
-        for colour, (run, history) in zip(RUNS, pairs, strict=False)
+        for colour, (run, history) in zip(SERIES, pairs, strict=False)
         for part, _ in PARTS
     ]
     share = {"range": [0, 1.02], "tickformat": ".0%"}

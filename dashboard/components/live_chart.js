@@ -25,6 +25,7 @@ export default function ({ data, parentElement }) {
   // A copy, since plotly writes zoom into what it is given, and Streamlit hands the same object over again when the theme
   // changes: plotly would take the zoom for ours, and forget it with the next data.
   const mine = structuredClone(data);
+  mine.thumbnail = parentElement.querySelector(".thumbnail");
   loadPlotly(new URL(data.plotly, document.baseURI).href).then(
     (Plotly) => draw(Plotly, chart, mine),
     () => {
@@ -45,11 +46,29 @@ function loadPlotly(address) {
   return plotly;
 }
 
-async function draw(Plotly, chart, { figure, height, waiting }) {
+async function draw(Plotly, chart, { figure, height, waiting, sheet, thumbnail }) {
   const isNew = chart.data === undefined;
   chart.setAttribute("aria-label", inWords(figure));
   await Plotly.react(chart, figure.data, layoutOf(chart, figure, height, waiting), CONFIG);
   if (isNew) widths.observe(chart);
+  if (isNew && sheet) {
+    chart.on("plotly_hover", ({ points: [point], event }) => showThumbnail(thumbnail, sheet, point.customdata, event));
+    chart.on("plotly_unhover", () => { thumbnail.hidden = true; });
+  }
+}
+
+// Above the cursor, where plotly's own label does not lie; below it at the top of the screen.
+function showThumbnail(thumbnail, { url, side, columns }, number, { clientX, clientY }) {
+  const above = clientY - side - 24;
+  Object.assign(thumbnail.style, {
+    width: `${side}px`,
+    height: `${side}px`,
+    backgroundImage: `url("${url}")`,
+    backgroundPosition: `-${(number % columns) * side}px -${Math.floor(number / columns) * side}px`,
+    left: `${Math.min(clientX - side / 2, window.innerWidth - side - 8)}px`,
+    top: `${above > 0 ? above : clientY + 24}px`,
+  });
+  thumbnail.hidden = false;
 }
 
 function layoutOf(chart, { data, layout }, height, waiting) {

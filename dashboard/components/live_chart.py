@@ -19,22 +19,30 @@ STATIC = _HERE.parent / "static"
 """The folder that Streamlit serves: it lies beside `dashboard/app.py`."""
 _mount = st.components.v2.component(
     "thaw.live_chart",
-    html='<div class="chart" role="img"></div><p class="sentence" hidden></p>',
-    css=".chart { width: 100%; } .sentence { color: var(--st-text-color); font-family: var(--st-font); }",
+    html='<div class="chart" role="img"></div><p class="sentence" hidden></p><div class="thumbnail" hidden></div>',
+    css=(_HERE / "live_chart.css").read_text(encoding="utf-8"),
     js=(_HERE / "live_chart.js").read_text(encoding="utf-8"),
     isolate_styles=False,  # plotly puts its styles into the document, where a shadow root would not see them.
 )
 
 
 def live_chart(
-    figure: Mapping[str, Any], *, key: str, height: int, waiting: str = "The first point appears here."
+    figure: Mapping[str, Any],
+    *,
+    key: str,
+    height: int,
+    waiting: str = "The first point appears here.",
+    sheet: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw `figure` (plotly's "data" and "layout"), `height` pixels high, as wide as there is room.
+
+    With a `sheet` (`core.results.picture_map.Sheet`), the small picture whose number is a point's `customdata` is shown
+    beside the cursor.
 
     As long as no curve has a point, the empty axes say `waiting`.
     plotly reads a small part of HTML in names and labels: escape what people wrote with `html.escape`.
     """
-    data = {"figure": dict(figure), "height": height, "waiting": waiting, "plotly": publish_plotly()}
+    data = {"figure": dict(figure), "height": height, "waiting": waiting, "sheet": sheet, "plotly": publish_plotly()}
     _mount(data=stamped(data, key), key=key, height=height)
 
 

@@ -6,7 +6,8 @@ from core.jobs.job import Run
 from core.results.answers import Evaluation
 from dashboard.results.answer_grid import show_answers
 
-EVERY = "All classes"
+EVERY = -1
+"""No class, but all of them."""
 WRONG, NARROW = "Wrong", "Right, but unsure"
 
 
@@ -24,12 +25,17 @@ def show_mistakes(run: Run, evaluation: Evaluation) -> None:
             key=f"mistakes-kind-{run.id}",
             label_visibility="collapsed",
         )
-        options = [EVERY, *evaluation.classes]
-        label = st.selectbox("Class", options, key=f"mistakes-class-{run.id}", width=240, label_visibility="collapsed")
+        label = st.selectbox(
+            "Class",
+            [EVERY, *range(len(evaluation.classes))],
+            format_func=lambda one: "All classes" if one == EVERY else evaluation.classes[one],
+            key=f"mistakes-class-{run.id}",
+            width=240,
+            label_visibility="collapsed",
+        )
     listed = mistakes if kind == WRONG else narrow
-    if label in evaluation.classes:
-        own = evaluation.classes.index(label)
-        listed = [one for one in listed if own in (one.label, one.said)]
+    if label != EVERY:
+        listed = [one for one in listed if label in (one.label, one.said)]
     if listed:
         show_answers(run, evaluation, listed, f"mistakes-{run.id}-{kind}-{label}")
     else:

@@ -17,7 +17,7 @@ HEIGHT = 420
 """In pixels."""
 EXPLAINED = (
     "Each point is a picture. The network has {numbers} of it; the two axes are those along which the pictures differ "
-    "most, and show {explained:.0%} of it. Rings are mistakes; held-out pictures are diamonds."
+    "most, and show {explained:.0%} of it. Rings are mistakes; held-out pictures are diamonds. Point at one to see it."
 )
 
 
@@ -29,7 +29,7 @@ def show_map(run: Run) -> None:
     st.caption(EXPLAINED.format(numbers="many numbers", explained=found["explained"]))
     for column, name, title in zip(st.columns(2), ("before", "after"), ("Before training", "After"), strict=True):
         with column:
-            live_chart(points(found, name, title), key=f"map-{name}-{run.id}", height=HEIGHT)
+            live_chart(points(found, name, title), key=f"map-{name}-{run.id}", height=HEIGHT, sheet=found.get("sheet"))
     wrong = [index for index, label in enumerate(found["labels"]) if found["said"][index] != label]
     if wrong:
         chosen = st.selectbox(
@@ -57,10 +57,11 @@ def points(found: Mapping[str, Any], name: str, title: str) -> Figure:
                 "x": shortened(found[name][index][0] for index in own),
                 "y": shortened(found[name][index][1] for index in own),
                 "text": [html.escape(_hover(found, index)) for index in own],
+                "customdata": own,
                 "hovertemplate": "%{text}<extra></extra>",
                 "marker": {
                     "size": 10,
-                    "color": palette.RUNS[label % len(palette.RUNS)],
+                    "color": palette.SERIES[label % len(palette.SERIES)],
                     "symbol": ["diamond" if found["held_out"][index] else "circle" for index in own],
                     "line": {"width": rings, "color": palette.WRONG},
                 },

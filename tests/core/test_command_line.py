@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from core.__main__ import main
 from core.events import EpochEnded
 from core.jobs.store import open_store
+from core.messages import Message
 from core.recipe_settings import parse, to_toml
 from tests.conftest import SAMPLE_DATA, MakeFolder, small_recipe
 from tests.core.intake.bad_archives import picture, zipped
@@ -100,7 +102,14 @@ def test_results_are_those_of_the_validation(recipe: str) -> None:
     again = core("results", "1")
     assert (again.returncode, again.stderr) == (0, "")
     assert str(known.val.in_full()) in again.stdout
-    assert [job.kind for job in open_store().jobs.ended("run:1")] == ["evaluate"]
+    assert {job.kind for job in open_store().jobs.ended("run:1")} == {"evaluate", "map"}
+    assert len(found["map"]["paths"]) == found["doubts"]["pictures"] > 0
+    assert str(Message.parse(found["more_pictures"]["sentence"])) in " ".join(again.stdout.split())
+    shutil.rmtree(tomllib.loads(Path(recipe).read_text(encoding="utf-8"))["data"])
+    without = core("results", "1")
+    assert (without.returncode, without.stderr) == (0, "")
+    assert str(known.val.in_full()) in without.stdout
+    assert "Nothing more can be said" in without.stdout
 
 
 def test_results_of_no_run_and_of_one_without_weights_are_said(recipe: str) -> None:

@@ -13,7 +13,7 @@ from core.recipe_settings import parse
 from dashboard import run_history
 from dashboard.compare import comparison
 from dashboard.compare.comparison import RunHistories
-from dashboard.palette import RUNS
+from dashboard.palette import SERIES
 from dashboard.run_history import RunHistory
 from tests.core.jobs.by_number import end
 
@@ -41,10 +41,10 @@ def told(store: Store, *settings: dict[str, Any]) -> RunHistories:
 def test_each_run_has_a_colour_and_training_is_dashed(store: Store) -> None:
     data = comparison.chart(told(store, {}, {"epochs": 3}), "accuracy", "epochs")["data"]
     assert [(c["line"]["color"], c["line"]["dash"]) for c in data] == [
-        (RUNS[0], "dash"),
-        (RUNS[0], "solid"),
-        (RUNS[1], "dash"),
-        (RUNS[1], "solid"),
+        (SERIES[0], "dash"),
+        (SERIES[0], "solid"),
+        (SERIES[1], "dash"),
+        (SERIES[1], "solid"),
     ]
     assert (data[1]["x"], data[1]["y"]) == ([1, 2, 3], [0.4, 0.7, 0.6])
     assert [c["showlegend"] for c in data] == [False, True, False, True]

@@ -6,8 +6,8 @@ from torch import Tensor, fx, nn
 
 from core.backbones import catalogue
 from core.backbones.build import build, construct, freeze, parameters_on_meta, train_mode
-from core.backbones.cut import Cut, cut, fold, form_of, trace
-from tests.core.backbones.networks import EVERY, ONE_PER_FAMILY, batchnorms
+from core.backbones.cut import Cut, cut, form_of, trace
+from tests.core.backbones.networks import EVERY, ONE_PER_FAMILY
 
 CUTS = [
     ("mobilenet_v2", ["head"], 64),
@@ -60,21 +60,6 @@ def test_prefix_then_rest_is_the_model(name: str, trainable: list[str], size: in
         features: tuple[Tensor, ...] = found.prefix(images)
         torch.testing.assert_close(found.rest(*features), model(images), rtol=0, atol=0)
     assert all(feature.shape[0] == 3 for feature in features)
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121"])
-def test_folding_changes_neither_the_answers_nor_the_network(name: str) -> None:
-    model, found = halves(name, ["head"], 64)
-    assert found is not None
-    images = torch.randn(3, 3, 64, 64)
-    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    with torch.inference_mode():
-        expected = found.prefix(images)
-        folded = fold(found.prefix)
-        torch.testing.assert_close(folded(images), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(found.prefix(images), expected, rtol=0, atol=0)
-    assert len(batchnorms(folded.modules())) < len(batchnorms(found.prefix.modules()))
-    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
 def test_networks_of_one_form_are_traced_once_and_each_is_cut_over_its_own_weights() -> None:

@@ -53,7 +53,7 @@ RESULTS = {
     "preview": {"images", "labels"},
     "rates": {"rates", "losses", "suggested", "sentence"},
     "evaluate": {"classes", "epoch", "answers", "untrained", "guessing"},
-    "map": {"classes", "paths", "labels", "said", "held_out", "before", "after", "explained"},
+    "map": {"classes", "paths", "labels", "said", "held_out", "before", "after", "explained", "sheet"},
     "ask": {"classes", "shares", "label", "maps", "rarity", "nearest", "square"},
     "doubts": {"classes", "pictures", "doubts"},
     "more": {"points", "held_out", "next", "sentence"},

@@ -1,5 +1,7 @@
 """Questions about pictures: likely wrong labels, shortcuts, more pictures, the map, what is familiar."""
 
+import base64
+from io import BytesIO
 from math import log2
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from core.data.images import thumbnail
 from core.data.scan import Example, read_image_folder
 from core.recipe_settings import parse
 from core.results import probe
@@ -202,6 +205,12 @@ def test_a_map_of_a_run(make_folder: MakeFolder, tmp_path: Path) -> None:
     assert len(found.before) == len(found.after) == len(found.labels) == 16
     assert sum(found.held_out) == 4
     assert found.before != found.after
+    with Image.open(BytesIO(base64.b64decode(found.sheet.url.partition(",")[2]))) as sheet:
+        assert sheet.size == (found.sheet.side * found.sheet.columns, found.sheet.side)
+        tiles = np.asarray(sheet, float).reshape(found.sheet.side, found.sheet.columns, found.sheet.side, 3)
+    for number in (0, 15):
+        expected = np.asarray(thumbnail(Path(found.paths[number]), found.sheet.side), float)
+        assert np.abs(tiles - expected[:, None]).mean(axis=(0, 2, 3)).argmin() == number
 
 
 def test_the_further_the_rarer() -> None:

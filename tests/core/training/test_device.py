@@ -11,7 +11,8 @@ from torch import nn
 
 from core.backbones import catalogue
 from core.backbones.build import build, freeze, train_mode
-from core.backbones.cut import cut, fold
+from core.backbones.cut import cut
+from core.backbones.fold import fold
 from core.errors import BadRecipe
 from core.training.device import (
     Precision,

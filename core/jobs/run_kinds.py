@@ -53,7 +53,7 @@ def _rates(recipe: Recipe, _desk: Desk) -> Work:
 
 def _evaluate(given: RunArguments, _desk: Desk) -> Work:
     yield LOADING
-    from core.results.evaluate import evaluate  # Imported here because it brings torch along.
+    from core.results.predict import evaluate  # Imported here because it brings torch along.
 
     return (yield from evaluate(home.weights_file(given.run), home.features_folder())).to_json()
 

@@ -18,7 +18,7 @@ from core.errors import BadData, BadImage, ThawError
 from core.events import Event
 from core.results.familiar import Familiar, learn
 from core.results.heat_map import Look, Map, looking
-from core.results.predict import Answer, answering, restore
+from core.results.predict import ToLogits, answering, restore
 from core.results.probe import Vectors, pooled
 from core.training.kept_model import KeptModel, load_model
 
@@ -64,7 +64,7 @@ class Ready:
 
     kept: KeptModel
     head: nn.Module
-    answer: Answer
+    answer: ToLogits
     look: Look
     look_before: Look | None
 

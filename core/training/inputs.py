@@ -64,8 +64,7 @@ def prepare_inputs(
     halves = cut(model, catalogue.get(recipe.backbone).min_size) if folder and keeps_variants(recipe) else None
     if folder is None or halves is None:
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
-    # Rounding adds up where BatchNorm learns from small batches; who asks for fp32 gets the very same numbers.
-    frozen = FrozenPart(halves.prefix, precision, folded=recipe.precision != "fp32")
+    frozen = FrozenPart(halves.prefix, precision, folded=may_fold(recipe))
     try:
         variants, memo = Variants(preprocessing, recipe.augment), memo_file(Path(recipe.data))
         wanted = kept_numbers(recipe, split)
@@ -77,6 +76,14 @@ def prepare_inputs(
         return from_pictures(_from_bytes(model, preprocessing), recipe, split, preprocessing)
     at_once = max(recipe.batch_size, NUMBERS_AT_ONCE // features.numbers())
     return replace(from_kept(features, halves.rest, recipe, split, at_once), frozen=frozen)
+
+
+def may_fold(recipe: Recipe) -> bool:
+    """Whether BatchNorms may be computed with the convolutions before them, which is equal up to rounding.
+
+    Rounding adds up where BatchNorm learns from small batches: who asks for fp32 gets the very same numbers.
+    """
+    return recipe.precision != "fp32"
 
 
 def training_squares(recipe: Recipe, split: Split, preprocessing: Preprocessing) -> Inputs:

@@ -72,6 +72,11 @@ def only_head(model: nn.Module, backbone: Backbone, everything: Learning) -> Lea
     )
 
 
+def still_norms(network: nn.Module, everything: Learning) -> frozenset[nn.Module]:
+    """The BatchNorms of a network that are in eval mode throughout the run."""
+    return frozenset(part for part in network.modules() if isinstance(part, nn.BatchNorm2d)) - set(everything.awake)
+
+
 def by_block(model: nn.Module, backbone: Backbone) -> Parameters:
     """The parameters that learn, by their block."""
     blocks: dict[str, list[nn.Parameter]] = {block.name: [] for block in backbone.blocks}

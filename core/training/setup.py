@@ -31,8 +31,17 @@ from core.training.device import (
     set_tf32,
     spare_strided,
 )
-from core.training.inputs import Inputs, prepare_inputs, training_squares
-from core.training.learning import ROWS, Learning, build_optimizer, by_block, learning, only_head, rate_groups
+from core.training.inputs import Inputs, may_fold, prepare_inputs, training_squares
+from core.training.learning import (
+    ROWS,
+    Learning,
+    build_optimizer,
+    by_block,
+    learning,
+    only_head,
+    rate_groups,
+    still_norms,
+)
 from core.training.objective import Objective, balanced_weights, penalised
 from core.training.plan import about_random_body
 from core.training.state import Start, TrainingState, changing_tensors
@@ -114,8 +123,7 @@ def prepare(recipe: Recipe, features_folder: Path | None) -> Generator[Event, No
     inputs = yield from prepare_inputs(model, recipe, examples, preprocessing, frozen_in, features_folder)
     lay_channels_last(inputs.network)
     spare_strided(inputs.network, device)
-    awake = set(everything.awake)
-    still = {norm for norm in inputs.network.modules() if isinstance(norm, nn.BatchNorm2d) and norm not in awake}
+    still = still_norms(inputs.network, everything) if may_fold(recipe) else ()
     return Setup(
         recipe=recipe,
         classes=folder.classes,

@@ -19,8 +19,10 @@ OPENED = "tabs opened"
 """How often a tab was opened from within another one: each time the row of tabs begins anew, from the address."""
 SIDE = 176
 """Pixels of a picture's side."""
-COLUMNS, AT_ONCE = 6, 18
-"""Cards in a row, and cards that are shown before somebody asks for more."""
+WIDTH = 146
+"""Of a card in pixels: two lie side by side on a phone."""
+AT_ONCE = 18
+"""Cards that are shown before somebody asks for more."""
 LIKELY, NAMED = 0.005, 3
 """The least probability that is named, and how many are."""
 
@@ -29,10 +31,9 @@ def show_answers(run: Run, evaluation: Evaluation, answers: Sequence[Answer], ke
     """The cards of `answers`, in their order; `key` tells this list from others of the page."""
     shown = st.session_state.get(f"{key}-shown", AT_ONCE)
     now = pictures_now(run)
-    for first in range(0, min(shown, len(answers)), COLUMNS):
-        row = answers[first : min(first + COLUMNS, shown)]
-        for column, answer in zip(st.columns(COLUMNS, gap="small"), row, strict=False):
-            with column:
+    with st.container(horizontal=True, gap="small"):
+        for answer in answers[:shown]:
+            with st.container(width=WIDTH):
                 _card(run, evaluation, answer, now.get(answer.path), f"{key}-{answer.path}")
     if shown < len(answers) and st.button(f"Show more, of {len(answers):,}", key=f"{key}-more"):
         st.session_state[f"{key}-shown"] = shown + 4 * AT_ONCE

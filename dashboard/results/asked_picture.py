@@ -1,4 +1,4 @@
-"""Which picture a run is asked about, by the ways in which it comes: a held-out one, a file, the camera, a phone."""
+"""Which picture a run is asked about, by the ways in which it comes: one of its own, a file, the camera, a phone."""
 
 import hashlib
 import secrets
@@ -9,7 +9,9 @@ import streamlit as st
 
 from core import home
 from core.data.images import decode
-from core.errors import BadImage
+from core.data.scan import read_image_folder
+from core.data.split import draw_of, split
+from core.errors import BadData, BadImage
 from core.intake.archive import store_upload
 from core.jobs.job import Run
 from core.results.answers import Evaluation
@@ -55,6 +57,18 @@ def _held_out(run: Run, evaluation: Evaluation) -> Path | None:
         format_func=lambda path: names[path] + (" · taken for another" if path in wrong else ""),
         key=key,
     )
+    return Path(chosen) if chosen else None
+
+
+def _trained_on(run: Run, evaluation: Evaluation) -> Path | None:
+    """One of the training pictures, class after class; where it looks there may be what it learnt by heart."""
+    try:
+        listed = split(read_image_folder(Path(run.recipe.data)), draw_of(run.recipe)).train
+    except (BadData, OSError) as error:
+        say("error", str(error))
+        return None
+    names = {str(one.path): f"{evaluation.classes[one.label]} · {one.path.name}" for one in listed}
+    chosen = st.selectbox("Picture", list(names), format_func=names.__getitem__, key=f"try-trained-{run.id}")
     return Path(chosen) if chosen else None
 
 
@@ -117,6 +131,7 @@ def kept(content: bytes, name: str) -> Path | None:
 
 WAYS: dict[str, tuple[str, Callable[[Run, Evaluation], Path | None]]] = {
     "held out": ("A held-out picture", _held_out),
+    "trained": ("A training picture", _trained_on),
     "upload": ("Upload", _uploaded),
     "camera": ("Camera", _taken),
     "phone": ("Phone", _from_phone),

@@ -10,7 +10,7 @@ from core.jobs.run_kinds import DOUBTS
 from core.messages import Message
 from core.training.plan import pictures_question
 from dashboard import job_progress, picture_sets
-from dashboard.results.answer_grid import COLUMNS, SIDE, offer_mending, pictures_now
+from dashboard.results.answer_grid import SIDE, WIDTH, offer_mending, pictures_now
 
 SHOWN, MOST_SHORTCUTS = 12, 3
 BEWARE = "A network can learn that instead of the thing itself. Pictures from elsewhere show whether it did."
@@ -37,9 +37,9 @@ def show_doubts(run: Run) -> None:
     if not doubts:
         st.info("No picture's class is doubtful.", icon=":material/check_circle:")
     now = pictures_now(run)
-    for first in range(0, len(doubts), COLUMNS):
-        for column, doubt in zip(st.columns(COLUMNS, gap="small"), doubts[first : first + COLUMNS], strict=False):
-            with column:
+    with st.container(horizontal=True, gap="small"):
+        for doubt in doubts:
+            with st.container(width=WIDTH):
                 path, own, said = Path(doubt["path"]), *(found["classes"][doubt[name]] for name in ("label", "said"))
                 st.image(picture_sets.thumbnail_url(path, SIDE), width="stretch")
                 st.text(f"{own}; perhaps {said}")

@@ -17,6 +17,7 @@ REFRESH = 0.25
 """Seconds between two pictures of it."""
 HEIGHT = 270
 """Of each chart, in pixels."""
+WAITING = "Press Play."
 EXPLAINED = "The run as it was recorded, at so many epochs a second. Nothing is trained."
 
 
@@ -56,9 +57,9 @@ def _played(run: Run, history: RunHistory) -> None:
     shown = upto(history, st.session_state[at])
     left, right = st.columns(2)
     with left:
-        live_chart(charts.loss_chart(shown), key=_key(run, "loss"), height=HEIGHT)
+        live_chart(charts.loss_chart(shown), key=_key(run, "loss"), height=HEIGHT, waiting=WAITING)
     with right:
-        live_chart(charts.accuracy_chart(shown), key=_key(run, "accuracy"), height=HEIGHT)
+        live_chart(charts.accuracy_chart(shown), key=_key(run, "accuracy"), height=HEIGHT, waiting=WAITING)
     st.caption(EXPLAINED)
 
 

@@ -27,8 +27,8 @@ from core.intake.zip import zip_members
 from core.messages import Message
 from core.recipe import Recipe
 from core.results.answers import Answer, Evaluation
-from core.results.evaluate import evaluate
 from core.results.export.card import Taken
+from core.results.predict import evaluate
 from core.settings import settings
 from core.training.kept_model import KeptModel, load_model, save_model
 

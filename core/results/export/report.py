@@ -18,8 +18,8 @@ from core.figures import by_class
 from core.messages import percent
 from core.recipe_settings import to_toml
 from core.results.answers import Answer, Evaluation
-from core.results.evaluate import evaluate
 from core.results.export.card import Taken
+from core.results.predict import evaluate
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SIDE, SHOWN = 160, 24

@@ -11,7 +11,7 @@ from core.errors import BadCheckpoint, BadData, BadImage
 from core.events import EpochEnded
 from core.figures import Score
 from core.results.answers import Answer, Evaluation, duel
-from core.results.evaluate import evaluate
+from core.results.predict import evaluate
 from core.training.loop import train
 from tests.conftest import MakeFolder, result_of, small_recipe
 

@@ -70,6 +70,23 @@ def test_two_runs_answer_side_by_side_about_a_new_picture(
     expect(page.get_by_text(re.compile(r"x\.jpg is not a picture"))).to_be_visible()
 
 
+def test_a_training_picture_is_asked_about_and_pointed_at_on_the_map(
+    dashboard: Dashboard, open_page: OpenPage, pictures: Path
+) -> None:
+    run = trained(dashboard, pictures)
+    page = open_page(f"?run={run}&view=try")
+    page.get_by_role("radio", name="A training picture").click()
+    answered(page, 1)
+    expect(page.get_by_text(re.compile("^Where it looked, for "))).to_have_count(1)
+    tab(page, "Map")
+    page.locator(f".st-key-map-after-{run} .points path").first.hover(force=True)
+    thumbnail = page.locator(f".st-key-map-after-{run} .thumbnail")
+    expect(thumbnail).to_be_visible()
+    expect(thumbnail).to_have_css("background-image", re.compile("data:image/jpeg"))
+    page.mouse.move(0, 0)
+    expect(thumbnail).to_be_hidden()
+
+
 @pytest.mark.slow
 def test_everything_is_taken_home_and_works_there(
     dashboard: Dashboard, open_page: OpenPage, pictures: Path, photo: Path, tmp_path: Path

@@ -9,7 +9,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,10 +22,14 @@ from core.backbones.cut import cut
 from core.data.scan import read_image_folder
 from core.data.tensors import Variants, framing, plain_square, read_pixels
 from core.events import EpochEnded, StepEnded
+from core.presets import expand
 from core.recipe import Recipe
+from core.recipe_settings import parse
 from core.training.device import choose_precision, find_device, keep_freed_memory
 from core.training.features import BATCH, FrozenPart, features_of
-from core.training.loop import train
+from core.training.loop import let_learn, take_step, train, training_batches
+from core.training.setup import prepare
+from core.training.state import Snapshot
 from tests.benchmarks import pictures
 from tests.conftest import result_of
 
@@ -52,7 +57,7 @@ def report() -> str:
         photos = Path(scratch) / "photos"
         pictures.make_photos(photos)
         passes = frozen_pass(photos, Path(scratch))
-        rows = [*passes, *large_jpeg(Path(scratch)), *first_point(photos, Path(scratch))]
+        rows = [*passes, *large_jpeg(Path(scratch)), *whole_step(photos), *first_point(photos, Path(scratch))]
     lines = ["| milliseconds | | ratio |", "| --- | ---: | ---: |"]
     for row in rows:
         ratio = f"{row.value / row.beside:.2f}" if row.beside else ""
@@ -110,6 +115,20 @@ def large_jpeg(scratch: Path) -> list[Row]:
     return [
         Row("a photo of 12 megapixels, whole", whole * 1000),
         Row("the same at a fraction; beside the whole", fraction * 1000, whole * 1000),
+    ]
+
+
+def whole_step(photos: Path) -> list[Row]:
+    """Milliseconds of a step of full fine-tuning, as it comes and with its BatchNorms run for themselves."""
+    setup = result_of(prepare(parse(expand({"data": str(photos), "preset": "full_fine_tuning"})[0]), None))
+    (batch,) = setup.inputs.training(training_batches(setup, 1)[:1], 1)
+    let_learn(setup, setup.recipe.epochs)
+    plain = replace(setup, stepped=setup.inputs.network)
+    last_finite = Snapshot(setup.model)
+    merged, apart = least(*(partial(take_step, one, batch, last_finite, 1) for one in (setup, plain)))
+    return [
+        Row("a step of full fine-tuning, BatchNorms apart", apart * 1000),
+        Row("the same, merged into convolutions; beside it", merged * 1000, apart * 1000),
     ]
 
 

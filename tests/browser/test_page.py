@@ -55,6 +55,14 @@ def test_keys_and_switches_do_the_same_as_clicks(page: Page) -> None:
     expect(stage).to_have_attribute("aria-pressed", "true")
 
 
+def test_the_place_of_the_curves_is_drawn_before_anybody_trains(page: Page) -> None:
+    """So plotly is loaded when Train is pressed."""
+    for name in ("loss", "accuracy"):
+        chart = page.locator(f".st-key-{name}-none .chart")
+        expect(chart.get_by_text("Press Train: the curve grows here.")).to_be_visible()
+    assert page.evaluate("typeof window.Plotly") == "object"
+
+
 def fits(page: Page, width: int) -> bool:
     """Whether nothing is wider than the screen, and no block of the network is out of sight."""
     screen, content = page.evaluate("[window.innerWidth, document.documentElement.scrollWidth]")

@@ -71,6 +71,7 @@ def about_pictures(store: Store, run: Run) -> dict[str, Any]:
     """
     question = pictures_question(run.recipe)
     try:
+        run.demand_training_pictures()
         points = answer_of(store, MAP, RunArguments(run=run.id))
         return {
             "map": {name: value for name, value in points.items() if name != "sheet"},

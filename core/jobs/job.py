@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core import home, presets
 from core.data.scan import file_stamp, pictures_digest
+from core.errors import BadData
 from core.events import Event, Progress
 from core.figures import Score, Spread
 from core.messages import Message
@@ -147,6 +148,15 @@ class Run:
     def is_opened(self) -> bool:
         """Whether it came out of a bundle, to be looked at only."""
         return self.job.kind == OPENED
+
+    def demand_training_pictures(self) -> None:
+        """Raises BadData for a run out of a bundle, which brought none along."""
+        if self.is_opened:
+            template = (
+                "Run {run} came out of a bundle, which has its held-out pictures only: "
+                "this needs the training pictures too."
+            )
+            raise BadData(template, run=self.id)
 
     @property
     def members(self) -> "tuple[Run, ...]":

@@ -13,6 +13,7 @@ from core.jobs.store.runs import TRAIN
 from core.recipe import Recipe
 from core.recipe_settings import to_settings, to_toml
 from core.results.answers import Evaluation
+from core.results.export.formats import format_of
 from core.training.plan import check
 
 
@@ -62,6 +63,7 @@ def _map(given: RunArguments, _desk: Desk) -> Work:
     yield LOADING
     from core.results.picture_map import picture_map  # Imported here because it brings torch along.
 
+    open_store().runs.get(given.run).demand_training_pictures()
     return (yield from picture_map(home.weights_file(given.run), home.features_folder())).to_json()
 
 
@@ -95,6 +97,8 @@ def _export(given: ExportArguments, desk: Desk) -> Work:
     from core.jobs.run_files import facts_of  # Imported here because they bring torch along.
     from core.results.export.packing import export
 
+    if format_of(given.to).of_pictures:
+        open_store().runs.get(given.run).demand_training_pictures()
     facts = facts_of(open_store(), given.run)
     desk.results.mkdir(parents=True, exist_ok=True)
     file = yield from export(given.to, home.weights_file(given.run), facts, desk.results, home.features_folder())

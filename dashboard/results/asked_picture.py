@@ -63,6 +63,7 @@ def _held_out(run: Run, evaluation: Evaluation) -> Path | None:
 def _trained_on(run: Run, evaluation: Evaluation) -> Path | None:
     """One of the training pictures, class after class; where it looks there may be what it learnt by heart."""
     try:
+        run.demand_training_pictures()
         listed = split(read_image_folder(Path(run.recipe.data)), draw_of(run.recipe)).train
     except (BadData, OSError) as error:
         say("error", str(error))

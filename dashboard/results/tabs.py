@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import home
+from core.errors import BadData
 from core.jobs.job import Run, provenance
 from core.jobs.worker import ensure_progress
 from core.presets import nearest
@@ -25,17 +26,19 @@ from dashboard.results.take_home import show_take_home
 from dashboard.results.try_it import show_try_it
 from dashboard.results.two_runs import show_two_runs
 from dashboard.services import store
+from dashboard.text import say
 
 CURVES = "curves"
 
 
 @dataclass(frozen=True)
 class Tab:
-    """A tab, and what it shows of a run that is no family."""
+    """A tab, and what it shows of a run that is no family; `of_training` where that needs the training pictures."""
 
     label: str
     icon: str
     show: Callable[[Run], None]
+    of_training: bool = False
 
 
 def _of_answers(show: Callable[[Run, Evaluation], None]) -> Callable[[Run], None]:
@@ -56,10 +59,10 @@ TABS = {
     "try": Tab("Try it", "photo_camera", _of_answers(show_try_it)),
     "home": Tab("Take it home", "download", show_take_home),
     "moved": Tab("What moved", "open_with", show_movement),
-    "map": Tab("Map", "scatter_plot", show_map),
-    "hurt": Tab("Pictures that hurt", "flag", show_doubts),
+    "map": Tab("Map", "scatter_plot", show_map, of_training=True),
+    "hurt": Tab("Pictures that hurt", "flag", show_doubts, of_training=True),
     "replay": Tab("Replay", "movie", show_replay),
-    "more": Tab("More pictures?", "trending_up", show_more_pictures),
+    "more": Tab("More pictures?", "trending_up", show_more_pictures, of_training=True),
 }
 """By the word of the address."""
 
@@ -95,7 +98,13 @@ def show_tab(name: str, run: Run) -> None:
     """A tab's contents; of a family, its first run's."""
     if run.is_family:
         st.caption(f"Of the family's first run, run {run.first.id}.")
-    TABS[name].show(run.first)
+    tab = TABS[name]
+    try:
+        if tab.of_training:
+            run.first.demand_training_pictures()
+        tab.show(run.first)
+    except BadData as error:
+        say("notice", str(error))
 
 
 def _offer_training(run: Run, evaluation: Evaluation) -> None:

@@ -16,6 +16,7 @@ from dashboard.services import store
 from dashboard.text import say
 
 COLUMNS = 3
+NO_PICTURES = "It needs the training pictures, and this run came out of a bundle, which has none."
 
 
 def show_take_home(run: Run) -> None:
@@ -32,6 +33,9 @@ def _card(run: Run, name: str) -> None:
     kind, key = FORMATS[name], f"export-{run.id}-{name}"
     st.markdown(f"**{kind.label}**")
     st.caption(kind.help)
+    if kind.of_pictures and run.is_opened:
+        st.caption(NO_PICTURES)
+        return
     asked = st.session_state.get(key)
     job = store().jobs.get(asked) if asked else None
     if job and job.live:

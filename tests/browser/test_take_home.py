@@ -123,6 +123,10 @@ def test_everything_is_taken_home_and_works_there(
     expect(page.get_by_text("Out of a bundle")).to_be_visible()
     tab(page, "Mistakes")
     expect(page.get_by_role("radio", name=re.compile("^Wrong: "))).to_be_visible()
+    tab(page, "Map")
+    expect(page.get_by_text(re.compile("has its held-out pictures only"))).to_be_visible()
+    tab(page, "Take it home")
+    expect(page.get_by_text(re.compile("this run came out of a bundle"))).to_have_count(4)
 
 
 def run_alone(folder: Path, program: str, *arguments: str) -> str:

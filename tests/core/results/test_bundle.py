@@ -16,9 +16,10 @@ from core.jobs.job import shared_key
 from core.jobs.kinds import request
 from core.jobs.process import process_id
 from core.jobs.run_files import everything_said
-from core.jobs.run_kinds import EVALUATE, EXPORT, OPEN, ExportArguments, OpenArguments, RunArguments
+from core.jobs.run_kinds import EVALUATE, EXPORT, MAP, OPEN, ExportArguments, OpenArguments, RunArguments
 from core.jobs.store import Store, open_store
 from core.results.answers import Evaluation
+from core.results.export.formats import FORMATS
 from core.results.predict import classifier
 from core.training.kept_model import load_model
 from tests.conftest import MakeFolder, small_recipe
@@ -99,6 +100,14 @@ def test_it_is_looked_at_and_not_trained_further(here: Store, packed: Path) -> N
         here.runs.resume(number, epochs=9)
     again = opened(here, Path(done(here, EXPORT, ExportArguments(run=number, to="bundle"))["made"]))
     assert here.runs.get(again).val == here.runs.get(number).val
+
+
+def test_what_needs_the_training_pictures_is_refused_in_a_sentence(here: Store, packed: Path) -> None:
+    number = opened(here, packed)
+    exports = [ExportArguments(run=number, to=name) for name, kind in FORMATS.items() if kind.of_pictures]
+    for kind, given in [(MAP, RunArguments(run=number)), *((EXPORT, export) for export in exports)]:
+        with pytest.raises(ThawError, match="has its held-out pictures only"):
+            done(here, kind, given)
 
 
 def changed(packed: Path, name: str, change: Callable[[bytes], bytes | None]) -> Path:

@@ -33,19 +33,56 @@ POINTS = 1000
 _thinner = MinMaxLTTBDownsampler()  # type: ignore[no-untyped-call]
 
 
-def loss_chart(history: RunHistory) -> Figure:
-    """Loss by step and by epoch, in training and validation; the validation's terms too where penalties are on."""
+def loss_chart(history: RunHistory, epochs: int) -> Figure:
+    """Loss by step and by epoch, in training and validation; the validation's terms too where penalties are on.
+
+    The axis has room for so many `epochs`, also before the first one.
+    """
     traces = [*_curves(history, "loss")]
     on = [name for name in ("l1", "l2") if history.last_step and history.column(name)[-1]]
     if on:
         traces += [_term(history, name) for name in ("cross_entropy", *on)] + [_validated_cross_entropy(history)]
-    return {"data": traces, "layout": _by_epoch(history, heading("loss"), {"rangemode": "tozero"})}
+    axes = _by_epoch(epochs, heading("loss"), {"rangemode": "tozero"})
+    return {"data": traces, "layout": axes | {"shapes": _kept(history, epochs)}}
 
 
-def accuracy_chart(history: RunHistory) -> Figure:
-    """Share of pictures named rightly, by step and by epoch, in training and validation."""
-    axis = {"range": [0, 1.02], "tickformat": ".0%"}
-    return {"data": _curves(history, "accuracy"), "layout": _by_epoch(history, heading("accuracy"), axis)}
+def accuracy_chart(history: RunHistory, epochs: int) -> Figure:
+    """Share of pictures named rightly, by step and by epoch, in training and validation; and what guessing reaches."""
+    axes = _by_epoch(epochs, heading("accuracy"), {"range": [0, 1.02], "tickformat": ".0%"})
+    return {
+        "data": _curves(history, "accuracy"),
+        "layout": axes | {"shapes": _kept(history, epochs) + _guessing(history)},
+    }
+
+
+def _kept(history: RunHistory, epochs: int) -> list[dict[str, Any]]:
+    """A line at the epoch whose weights are kept; of a family, each run has its own."""
+    kept = [epoch.epoch for epoch in history.epochs if epoch.kept and not history.members][-1:]
+    place = {"yref": "paper", "y0": 0, "y1": 1}
+    return [
+        _line(
+            {"x0": at, "x1": at, **place},
+            {"text": f"kept: epoch {at}", "textposition": "middle", "xanchor": "right" if at > epochs / 2 else "left"},
+        )
+        for at in kept
+    ]
+
+
+def _guessing(history: RunHistory) -> list[dict[str, Any]]:
+    """A line at the share of the largest class among the validation pictures: calling all of them that is as good."""
+    images = Counter[int]()
+    for own, _said, count in history.epochs[-1].confusion if history.epochs else ():
+        images[own] += count
+    if not images:
+        return []
+    share = max(images.values()) / images.total()
+    place = {"xref": "paper", "x0": 0, "x1": 1, "y0": share, "y1": share}
+    return [_line(place, {"text": f"guessing: {100 * share:.0f} %", "textposition": "end", "xanchor": "right"})]
+
+
+def _line(place: dict[str, Any], label: dict[str, Any]) -> dict[str, Any]:
+    line = {"color": palette.LINE, "width": 1.5, "dash": "dot"}
+    return {"type": "line", "line": line, "label": {"textangle": 0, "font": {"size": 13}, **label}, **place}
 
 
 def _curves(history: RunHistory, measure: str) -> list[dict[str, Any]]:
@@ -151,9 +188,8 @@ def layout(title: str, x_axis: dict[str, Any], y_axis: dict[str, Any]) -> dict[s
     }
 
 
-def _by_epoch(history: RunHistory, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
+def _by_epoch(epochs: int, title: str, y_axis: dict[str, Any]) -> dict[str, Any]:
     """With two legends of a row each, since one that wraps in mid-run would move the axes: the terms' lies below."""
-    epochs = history.started.epochs if history.started else 10
     x_axis = {"title": {"text": "epoch"}, "range": [0, epochs * 1.02], "rangemode": "tozero"}
     return {
         **layout(title, x_axis, y_axis),

@@ -14,6 +14,9 @@ ON_BLOCK = "#10222e"
 SERIES = ("#5a63d8", "#17936f", "#c2478b", "#8c7a1f", "#d64545", "#9370db", "#3f8f8f", "#7f7f7f")
 """Runs that are compared, and classes, in this order: neither ice blue nor orange, which belong to blocks."""
 
+LINE = "#7f7f7f"
+"""Lines that say where something lies, such as the epoch that is kept."""
+
 TRAINING = "#9370db"
 VALIDATION = "#17936f"
 TEST = "#3b7dd8"

@@ -57,9 +57,11 @@ def _played(run: Run, history: RunHistory) -> None:
     shown = upto(history, st.session_state[at])
     left, right = st.columns(2)
     with left:
-        live_chart(charts.loss_chart(shown), key=_key(run, "loss"), height=HEIGHT, waiting=WAITING)
+        live_chart(charts.loss_chart(shown, run.recipe.epochs), key=_key(run, "loss"), height=HEIGHT, waiting=WAITING)
     with right:
-        live_chart(charts.accuracy_chart(shown), key=_key(run, "accuracy"), height=HEIGHT, waiting=WAITING)
+        live_chart(
+            charts.accuracy_chart(shown, run.recipe.epochs), key=_key(run, "accuracy"), height=HEIGHT, waiting=WAITING
+        )
     st.caption(EXPLAINED)
 
 

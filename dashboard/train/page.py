@@ -59,7 +59,8 @@ def main() -> None:
         ensure_progress(store())
         remember(shown)
     if shown is None:
-        run_view.show_place("Mend what is said above, and train." if faults else "Press Train: the curve grows here.")
+        sentence = "Mend what is said above, and train." if faults else "Press Train: the curve grows here."
+        run_view.show_place(sentence, recipe.epochs if recipe else 1)
     else:
         run_view.show_run(shown)
     if is_new:

@@ -82,7 +82,7 @@ def _view(run_id: int, refresh: float | None) -> None:
     if run.job.message:
         say("error", str(run.job.message))
     if run.live or said.started:
-        _charts(run_id, said)
+        _charts(run_id, said, run.recipe.epochs)
     if said.started:
         st.caption(charts.RUNNING_MEANS)
         for sentence in results_in_words(run, said):
@@ -92,21 +92,21 @@ def _view(run_id: int, refresh: float | None) -> None:
         st.rerun()  # Draws the page once more, with another timer or without one.
 
 
-def show_place(sentence: str) -> None:
-    """Where the curves will grow: empty axes, with a sentence on them.
+def show_place(sentence: str, epochs: int) -> None:
+    """Where the curves of so many epochs will grow: empty axes, with a sentence on them.
 
     They let the browser load plotly while the person looks around: with the first run it would take a core from
     training, for seconds.
     """
-    _charts("none", RunHistory(), sentence)
+    _charts("none", RunHistory(), epochs, sentence)
 
 
-def _charts(run: int | str, said: RunHistory, waiting: str = "The first point appears here.") -> None:
+def _charts(run: int | str, said: RunHistory, epochs: int, waiting: str = "The first point appears here.") -> None:
     left, right = st.columns(2)
     with left:
-        live_chart(charts.loss_chart(said), key=f"loss-{run}", height=CHART_HEIGHT, waiting=waiting)
+        live_chart(charts.loss_chart(said, epochs), key=f"loss-{run}", height=CHART_HEIGHT, waiting=waiting)
     with right:
-        live_chart(charts.accuracy_chart(said), key=f"accuracy-{run}", height=CHART_HEIGHT, waiting=waiting)
+        live_chart(charts.accuracy_chart(said, epochs), key=f"accuracy-{run}", height=CHART_HEIGHT, waiting=waiting)
 
 
 def _history(run: Run) -> RunHistory:

@@ -200,9 +200,10 @@ def _epoch(said: RunHistory) -> int:
 
 
 def results_in_words(run: Run, said: RunHistory) -> list[str]:
-    """What a test said of the kept weights, and how far they are from where they began."""
+    """How the curves read, what a test said of the kept weights, and how far they are from where they began."""
     test, kept = run.test, said.epoch(run.kept_epoch)
     sentences = [
+        None if run.live else run_history.reading(said.epochs),
         looked_at(test.score, test.epoch, test.looks) if test else None,
         moved_in_words(kept.moved, kept.zeros) if kept else None,
     ]

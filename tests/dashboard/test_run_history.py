@@ -1,5 +1,9 @@
 """A history that grows is the same as one that is read at once."""
 
+from dataclasses import replace
+
+import pytest
+
 from core.events import EpochEnded, Event, FeaturesReady, Metrics, Notice, RunStarted, StepEnded
 from core.jobs.store import Store
 from core.messages import Message
@@ -33,6 +37,28 @@ def test_only_what_is_new_is_read(store: Store) -> None:
     )
     assert growing.epochs == whole.epochs
     assert run_history.read_history(store, run, growing).steps is growing.steps
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "said"),
+    [
+        ([1.0, 0.6, 0.3, 0.1], [1.0, 0.5, 0.6, 0.7], "From epoch 3 on it learns by heart"),
+        ([1.0, 0.6, 0.9, 2.0], [1.0, 0.5, 0.9, 1.7], "From epoch 3 on training and validation get worse"),
+        ([1.0, 0.8, 0.7, 0.6], [1.0, 0.9, 0.8, 0.7], "Validation still improves in the last quarter"),
+        ([1.0, 0.5, 0.4, 0.3], [1.0, 0.5, 0.5, 0.51], "Validation has levelled off."),
+    ],
+)
+def test_curves_are_read(train: list[float], val: list[float], said: str) -> None:
+    pairs = zip(train, val, strict=True)
+    epochs = [
+        EpochEnded(number, *(Metrics(loss, loss, 0.0, 0.0, 0.5) for loss in pair), 1.0, 1.0)
+        for number, pair in enumerate(pairs, start=1)
+    ]
+    sentence = run_history.reading(epochs)
+    assert sentence is not None
+    assert sentence.startswith(said)
+    assert run_history.reading(epochs[:3]) is None
+    assert run_history.reading([replace(epoch, val=None) for epoch in epochs]) is None
 
 
 def told(*epochs: tuple[float, float]) -> RunHistory:

@@ -103,28 +103,6 @@ def united(histories: Sequence[RunHistory]) -> RunHistory:
     )
 
 
-FEWEST = 4
-"""Epochs of which curves are read."""
-RISE, FALL = 1.05, 0.95
-"""Factors by which a cross-entropy must have changed to be said to."""
-
-
-def reading(epochs: Sequence[EpochEnded]) -> str | None:
-    """What the curves of cross-entropy say, in a sentence; None for few epochs or without validation."""
-    told = [(epoch.epoch, epoch.train.cross_entropy, epoch.val.cross_entropy) for epoch in epochs if epoch.val]
-    if len(told) < FEWEST:
-        return None
-    best, train_then, lowest = min(told, key=lambda one: one[2])
-    _, train, val = told[-1]
-    if val > RISE * lowest and train < train_then:
-        return f"From epoch {best + 1} on it learns by heart: training still improves, validation does not."
-    if val > RISE * lowest:
-        return f"From epoch {best + 1} on training and validation get worse: a lower learning rate may help."
-    if val < FALL * told[3 * len(told) // 4 - 1][2]:
-        return "Validation still improves in the last quarter: more epochs may bring more."
-    return "Validation has levelled off."
-
-
 def _mean_epoch(epochs: Sequence[EpochEnded]) -> EpochEnded:
     """Without counts: those of several runs over the same pictures are not to be added up."""
     validated = [epoch.val for epoch in epochs if epoch.val]
@@ -145,3 +123,25 @@ def _mean_metrics(metrics: Sequence[Metrics]) -> Metrics:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+FEWEST = 4
+"""Epochs of which curves are read."""
+RISE, FALL = 1.05, 0.95
+"""Factors by which a cross-entropy must have changed to be said to."""
+
+
+def reading(epochs: Sequence[EpochEnded]) -> str | None:
+    """What the curves of cross-entropy say, in a sentence; None for few epochs or without validation."""
+    told = [(epoch.epoch, epoch.train.cross_entropy, epoch.val.cross_entropy) for epoch in epochs if epoch.val]
+    if len(told) < FEWEST:
+        return None
+    best, train_then, lowest = min(told, key=lambda one: one[2])
+    _, train, val = told[-1]
+    if val > RISE * lowest and train < train_then:
+        return f"From epoch {best + 1} on it learns by heart: training still improves, validation does not."
+    if val > RISE * lowest:
+        return f"From epoch {best + 1} on training and validation get worse: a lower learning rate may help."
+    if val < FALL * told[3 * len(told) // 4 - 1][2]:
+        return "Validation still improves in the last quarter: more epochs may bring more."
+    return "Validation has levelled off."

@@ -26,6 +26,8 @@ def fold_in_training(network: nn.Module, still: Collection[nn.Module]) -> nn.Mod
 
     `still` are BatchNorms that are in eval mode whenever this is used. All layers are the network's own and learn as
     in it: gradients go through the merged weights to those of both. Equal up to rounding.
+
+    While torch.fx traces, it changes how modules are called in the whole process: no thread may read pictures then.
     """
     if not still:
         return network

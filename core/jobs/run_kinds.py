@@ -97,9 +97,10 @@ def _export(given: ExportArguments, desk: Desk) -> Work:
     from core.jobs.run_files import facts_of  # Imported here because they bring torch along.
     from core.results.export.packing import export
 
+    store = open_store()
     if format_of(given.to).of_pictures:
-        open_store().runs.get(given.run).demand_training_pictures()
-    facts = facts_of(open_store(), given.run)
+        store.runs.get(given.run).demand_training_pictures()
+    facts = facts_of(store, given.run)
     desk.results.mkdir(parents=True, exist_ok=True)
     file = yield from export(given.to, home.weights_file(given.run), facts, desk.results, home.features_folder())
     return {"made": str(file)}

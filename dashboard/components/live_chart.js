@@ -50,15 +50,18 @@ async function draw(Plotly, chart, { figure, height, waiting, sheet, thumbnail }
   const isNew = chart.data === undefined;
   chart.setAttribute("aria-label", inWords(figure));
   await Plotly.react(chart, figure.data, layoutOf(chart, figure, height, waiting), CONFIG);
-  if (isNew) widths.observe(chart);
-  if (isNew && sheet) {
-    chart.on("plotly_hover", ({ points: [point], event }) => showThumbnail(thumbnail, sheet, point.customdata, event));
+  chart.sheet = sheet; // Other pictures may come into the same chart.
+  if (isNew) {
+    widths.observe(chart);
+    chart.on("plotly_hover", ({ points: [point], event }) => showThumbnail(thumbnail, chart.sheet, point.customdata, event));
     chart.on("plotly_unhover", () => { thumbnail.hidden = true; });
   }
 }
 
 // Above the cursor, where plotly's own label does not lie; below it at the top of the screen.
-function showThumbnail(thumbnail, { url, side, columns }, number, { clientX, clientY }) {
+function showThumbnail(thumbnail, sheet, number, { clientX, clientY }) {
+  if (!sheet) return;
+  const { url, side, columns } = sheet;
   const above = clientY - side - 24;
   Object.assign(thumbnail.style, {
     width: `${side}px`,
